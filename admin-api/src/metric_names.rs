@@ -1,0 +1,39 @@
+//! Names of metrics and labels, used by the emitter, its tests, the scenarios and the charts.
+
+/// Counter: exchanges, by route, service, status class and reason.
+pub const EXCHANGES: &str = "limen_exchanges";
+/// Histogram in seconds: whole time of an exchange.
+pub const EXCHANGE_SECONDS: &str = "limen_exchange_duration_seconds";
+/// Histogram in seconds: the gateway's own share.
+pub const GATEWAY_SECONDS: &str = "limen_gateway_duration_seconds";
+/// Counter: bytes read from clients, heads included.
+pub const BYTES_IN: &str = "limen_received_bytes";
+/// Counter: bytes written to clients, heads included.
+pub const BYTES_OUT: &str = "limen_sent_bytes";
+/// Gauge: open client connections.
+pub const CONNECTIONS: &str = "limen_connections_open";
+/// Gauge: exchanges under way.
+pub const IN_FLIGHT: &str = "limen_exchanges_in_flight";
+/// Counter: attempts to reach a target, by target and outcome.
+pub const ATTEMPTS: &str = "limen_upstream_attempts";
+/// Gauge: 1 when a target may be used, by upstream and target.
+pub const TARGET_UP: &str = "limen_target_up";
+/// Counter: what plugins decided, by plugin and outcome.
+pub const PLUGIN_DECISIONS: &str = "limen_plugin_decisions";
+/// Gauge: the generation that serves.
+pub const GENERATION: &str = "limen_config_generation";
+/// Gauge: problems in the configuration.
+pub const PROBLEMS: &str = "limen_config_problems";
+/// Counter: access events that did not fit into a worker's ring.
+pub const EVENTS_DROPPED: &str = "limen_events_dropped";
+/// Counter: log entries given up, by plugin.
+pub const LOG_ENTRIES_DROPPED: &str = "limen_log_entries_dropped";
+
+pub const LABEL_ROUTE: &str = "route";
+pub const LABEL_SERVICE: &str = "service";
+pub const LABEL_CLASS: &str = "class";
+pub const LABEL_REASON: &str = "reason";
+pub const LABEL_TARGET: &str = "target";
+pub const LABEL_UPSTREAM: &str = "upstream";
+pub const LABEL_PLUGIN: &str = "plugin";
+pub const LABEL_OUTCOME: &str = "outcome";
