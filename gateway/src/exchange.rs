@@ -1,0 +1,274 @@
+//! One request with its response, as plugins, forwarding and telemetry see it.
+//!
+//! An [`Exchange`] belongs to one task and lives as long as the request. A [`Record`] is what is left of it
+//! when it is over: owned, immutable, shareable with log plugins that work elsewhere.
+
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use admin_api::Reason;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use uuid::Uuid;
+
+use crate::http::fields::Fields;
+use crate::http::head::{RequestHead, ResponseHead};
+use crate::model::{Consumer, Route, Service};
+
+/// What is known and decided about a request while it is under way.
+#[derive(Debug)]
+pub struct Exchange {
+    pub id: RequestId,
+    pub client: Client,
+    /// As received. Plugins edit it to change what the upstream gets; forwarding headers are added later.
+    pub request: RequestHead,
+    /// The path that routing saw: decoded and normalised (Kong's rules), without the query.
+    pub path: String,
+    pub matched: Option<Matched>,
+    pub consumer: Option<Arc<Consumer>>,
+    pub credential: Option<Uuid>,
+    /// Header lines that plugins put on the answer, whoever makes it. Each replaces lines of its name.
+    pub on_response: Fields,
+    /// Refuse the request with 413 when its body turns out longer than this many bytes.
+    pub body_limit: Option<u64>,
+    /// The answer's head once there is one.
+    pub response: ResponseHead,
+    pub outcome: Outcome,
+    pub times: Times,
+    pub tries: SmallVec<[Try; 1]>,
+    /// The target sent upstream, `path?query`; empty before a route matched.
+    pub upstream_target: Vec<u8>,
+    /// Value of the correlation-id plugin's header, for the log.
+    pub correlation_id: Option<String>,
+    scratch: Scratch,
+}
+
+/// 32 lower-case hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId([u8; 32]);
+
+/// Who is asking, and over what.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The other end of the TCP connection.
+    pub peer: SocketAddr,
+    /// The client's address: the peer's, unless a trusted peer names another.
+    pub address: IpAddr,
+    /// The address the connection was accepted on.
+    pub local: SocketAddr,
+    /// Whether the peer's forwarding headers are believed.
+    pub trusted: bool,
+    /// `https` when the connection is encrypted, or a trusted peer says that the client's was.
+    pub secure: bool,
+    pub tls: Option<Arc<ClientTls>>,
+}
+
+/// What a log says about a TLS connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// As Kong writes it: `TLSv1.2`, `TLSv1.3`.
+    pub version: &'static str,
+    pub cipher: String,
+    /// The server name asked for, lower-case, without a final dot.
+    pub server_name: Option<String>,
+}
+
+/// The route that takes the request.
+#[derive(Debug, Clone)]
+pub struct Matched {
+    pub route: Arc<Route>,
+    pub service: Option<Arc<Service>>,
+    /// Groups of the matching regular expression: by number, index 0 the whole match.
+    pub captures: Vec<String>,
+    /// Named groups of it.
+    pub named_captures: Vec<(String, String)>,
+}
+
+/// How it ended, as far as is known.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    pub reason: Reason,
+    /// What the answer's body or the log says about the reason.
+    pub detail: Cow<'static, str>,
+    /// The plugin that answered.
+    pub ended_by: Option<&'static str>,
+    pub source: Source,
+}
+
+/// Who made the answer: Kong's log calls the first `upstream` and the others `kong`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The upstream.
+    Service,
+    /// A plugin, on purpose.
+    Exit,
+    /// The gateway, because something is wrong.
+    Error,
+}
+
+/// Moments and durations, in microseconds. Moments count from `started_us`, which is Unix time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Times {
+    /// Unix time of the first byte of the request.
+    pub started_us: u64,
+    /// When the request was handed to the upstream for the first time; `None` if it never was.
+    pub forwarded_us: Option<u64>,
+    /// Waiting for the upstream's answer, connecting included; `None` if nothing was forwarded.
+    pub upstream_us: Option<u64>,
+    /// Reading the upstream's body.
+    pub receive_us: u64,
+    /// When the answer's head was ready.
+    pub answered_us: u64,
+    /// First byte read to last byte written.
+    pub total_us: u64,
+    /// Bytes of request line, header and body.
+    pub request_bytes: u64,
+    /// Bytes sent to the client, header included.
+    pub response_bytes: u64,
+}
+
+/// One attempt to reach a target.
+#[derive(Debug, Clone)]
+pub struct Try {
+    pub address: SocketAddr,
+    /// Unix time in nanoseconds at which the balancer began to choose.
+    pub balancer_start_ns: u64,
+    pub balancer_ns: u64,
+    /// What a failed attempt would have been answered with: 502 or 504; the status of a final answer ≥ 500.
+    pub code: Option<u16>,
+    pub failed: bool,
+    /// Status of the answer; `None` when there was none.
+    pub status: Option<u16>,
+}
+
+/// An answer that the gateway makes itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Kong's *error*: a template chosen by `Accept`, with the request id. 400 to 599.
+    Error { status: u16, message: Cow<'static, str>, reason: Reason },
+    /// Kong's *exit*: exactly this. Without a body and from 300 on, the front end's page takes its place.
+    Exit { status: u16, content_type: Option<Cow<'static, str>>, body: Bytes, reason: Reason },
+}
+
+/// One finished exchange, for whoever logs it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    pub id: RequestId,
+    pub client: Client,
+    /// With the plugins' edits.
+    pub request: RequestHead,
+    /// The target as received, should a plugin have changed it.
+    pub target: Vec<u8>,
+    /// As sent to the client. Its status is 499 when the client left before there was one.
+    pub response: ResponseHead,
+    pub matched: Option<Matched>,
+    pub consumer: Option<Arc<Consumer>>,
+    pub credential: Option<Uuid>,
+    pub outcome: Outcome,
+    pub times: Times,
+    pub tries: SmallVec<[Try; 1]>,
+    pub upstream_target: Vec<u8>,
+    pub correlation_id: Option<String>,
+}
+
+/// Per-request values of plugins, by type.
+#[derive(Default)]
+struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
+
+impl Exchange {
+    /// An exchange at its beginning: nothing is known but the connection and the head.
+    pub fn new(id: RequestId, client: Client, request: RequestHead, started_us: u64) -> Exchange {
+        Exchange {
+            id,
+            client,
+            request,
+            path: String::new(),
+            matched: None,
+            consumer: None,
+            credential: None,
+            on_response: Fields::default(),
+            body_limit: None,
+            response: ResponseHead::default(),
+            outcome: Outcome::default(),
+            times: Times { started_us, ..Times::default() },
+            tries: SmallVec::new(),
+            upstream_target: Vec::new(),
+            correlation_id: None,
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// A plugin's own value for this request.
+    pub fn scratch<T: Any>(&self) -> Option<&T> {
+        let wanted = TypeId::of::<T>();
+        self.scratch.0.iter().find(|(id, _)| *id == wanted).and_then(|(_, value)| value.downcast_ref())
+    }
+
+    /// Keeps a value for a later phase of the same plugin.
+    pub fn set_scratch<T: Any>(&mut self, value: T) {
+        let wanted = TypeId::of::<T>();
+        self.scratch.0.retain(|(id, _)| *id != wanted);
+        self.scratch.0.push((wanted, Box::new(value)));
+    }
+
+    pub fn route(&self) -> Option<&Route> {
+        self.matched.as_ref().map(|matched| &*matched.route)
+    }
+
+    pub fn service(&self) -> Option<&Service> {
+        self.matched.as_ref().and_then(|matched| matched.service.as_deref())
+    }
+}
+
+impl RequestId {
+    /// A new random id.
+    pub fn random() -> RequestId {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut bits = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
+        let mut digits = [0; 32];
+        for digit in &mut digits {
+            *digit = DIGITS[(bits & 15) as usize];
+            bits >>= 4;
+        }
+        RequestId(digits)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Outcome {
+            reason: Reason::Proxied,
+            detail: Cow::Borrowed(""),
+            ended_by: None,
+            source: Source::Service,
+        }
+    }
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} values", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_32_hex_digits_and_differ() {
+        let (a, b) = (RequestId::random(), RequestId::random());
+        assert_ne!(a, b);
+        assert!(a.as_str().len() == 32 && a.as_str().bytes().all(|digit| digit.is_ascii_hexdigit()));
+    }
+}

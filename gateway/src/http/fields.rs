@@ -1,0 +1,254 @@
+//! The header lines of a message: order and spelling kept, cheap to look up, to edit and to write.
+//!
+//! All bytes live in one buffer; a line is a slot of 16 bytes with offsets into it and the number of its name.
+//! An edit appends to the buffer and points the slot there. Nothing is hashed, and a message that is reused
+//! reuses its memory.
+
+use super::name::{FieldName, Name};
+
+/// Header lines. Also used for trailers.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    buffer: Vec<u8>,
+    slots: Vec<Slot>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    name_start: u32,
+    value_start: u32,
+    value_length: u32,
+    name_length: u16,
+    name: Name,
+}
+
+/// One header line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The number of the name.
+    pub id: Name,
+    /// The name as it was received or set.
+    pub name: &'a [u8],
+    /// The value without the blanks around it.
+    pub value: &'a [u8],
+}
+
+/// A stretch of the buffer, for parts of a head that are no header lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) length: u32,
+}
+
+impl Fields {
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.buffer.clear();
+        self.slots.clear();
+    }
+
+    /// How many lines there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The lines in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.slots.iter().map(|slot| self.field(slot))
+    }
+
+    /// The value of the first line of that name.
+    #[inline]
+    pub fn get(&self, name: impl FieldName) -> Option<&[u8]> {
+        let id = name.id();
+        let slot = self.slots.iter().find(|slot| self.is(slot, id, &name))?;
+        Some(self.value(slot))
+    }
+
+    /// The value of the first line of that name, when it is UTF-8.
+    pub fn get_str(&self, name: impl FieldName) -> Option<&str> {
+        self.get(name).and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The values of all lines of that name, in order.
+    pub fn get_all<'a>(&'a self, name: impl FieldName + 'a) -> impl Iterator<Item = &'a [u8]> + 'a {
+        let id = name.id();
+        self.slots.iter().filter(move |slot| self.is(slot, id, &name)).map(|slot| self.value(slot))
+    }
+
+    /// Whether there is a line of that name.
+    #[inline]
+    pub fn contains(&self, name: impl FieldName) -> bool {
+        let id = name.id();
+        self.slots.iter().any(|slot| self.is(slot, id, &name))
+    }
+
+    /// Adds a line at the end.
+    pub fn append(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
+        let (text, value) = (name.text(), value.as_ref());
+        let name_start = self.write(text);
+        let value_start = self.write(value);
+        self.slots.push(Slot {
+            name_start,
+            value_start,
+            value_length: value.len() as u32,
+            name_length: text.len() as u16,
+            name: name.id(),
+        });
+    }
+
+    /// Makes this the only line of that name, in the place of the first one, else at the end.
+    pub fn set(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
+        let id = name.id();
+        let Some(first) = self.slots.iter().position(|slot| self.is(slot, id, &name)) else {
+            return self.append(name, value);
+        };
+        let value = value.as_ref();
+        let value_start = self.write(value);
+        let slot = &mut self.slots[first];
+        slot.value_start = value_start;
+        slot.value_length = value.len() as u32;
+        self.remove_after(first + 1, id, &name);
+    }
+
+    /// Removes all lines of that name. Says whether there were any.
+    pub fn remove(&mut self, name: impl FieldName) -> bool {
+        let id = name.id();
+        let before = self.slots.len();
+        self.remove_after(0, id, &name);
+        self.slots.len() < before
+    }
+
+    /// Keeps the lines the test says yes to.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let buffer = &self.buffer;
+        self.slots.retain(|slot| keep(field(buffer, slot)));
+    }
+
+    /// Takes over the bytes of a parsed head in one copy; slots are then added by [`push_slot`](Self::push_slot).
+    pub(super) fn adopt(&mut self, raw: &[u8]) {
+        self.clear();
+        self.buffer.extend_from_slice(raw);
+    }
+
+    /// A line at known places of the adopted bytes.
+    pub(super) fn push_slot(&mut self, name: Span, value: Span) {
+        let text = &self.buffer[name.start as usize..][..name.length as usize];
+        self.slots.push(Slot {
+            name_start: name.start,
+            value_start: value.start,
+            value_length: value.length,
+            name_length: name.length as u16,
+            name: Name::of(text),
+        });
+    }
+
+    pub(super) fn add_span(&mut self, bytes: &[u8]) -> Span {
+        Span { start: self.write(bytes), length: bytes.len() as u32 }
+    }
+
+    pub(super) fn span(&self, span: Span) -> &[u8] {
+        &self.buffer[span.start as usize..][..span.length as usize]
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> u32 {
+        let start = self.buffer.len() as u32;
+        self.buffer.extend_from_slice(bytes);
+        start
+    }
+
+    fn remove_after(&mut self, start: usize, id: Name, name: &impl FieldName) {
+        let mut at = start;
+        while at < self.slots.len() {
+            if self.is(&self.slots[at], id, name) {
+                self.slots.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    #[inline]
+    fn is(&self, slot: &Slot, id: Name, name: &impl FieldName) -> bool {
+        slot.name == id
+            && (id != Name::Other
+                || self.buffer[slot.name_start as usize..][..usize::from(slot.name_length)]
+                    .eq_ignore_ascii_case(name.text()))
+    }
+
+    fn value(&self, slot: &Slot) -> &[u8] {
+        &self.buffer[slot.value_start as usize..][..slot.value_length as usize]
+    }
+
+    fn field(&self, slot: &Slot) -> Field<'_> {
+        field(&self.buffer, slot)
+    }
+}
+
+fn field<'a>(buffer: &'a [u8], slot: &Slot) -> Field<'a> {
+    Field {
+        id: slot.name,
+        name: &buffer[slot.name_start as usize..][..usize::from(slot.name_length)],
+        value: &buffer[slot.value_start as usize..][..slot.value_length as usize],
+    }
+}
+
+/// Equal when the same lines come in the same order, whatever the buffers look like.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Fields) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(fields: &Fields) -> Vec<(String, String)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        fields.iter().map(|field| (text(field.name), text(field.value))).collect()
+    }
+
+    #[test]
+    fn keeps_order_and_spelling() {
+        let mut fields = Fields::default();
+        fields.append("x-b", "1");
+        fields.append("HOST", "a");
+        fields.append("X-B", "2");
+        assert_eq!(
+            lines(&fields),
+            [("x-b", "1"), ("HOST", "a"), ("X-B", "2")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+        assert_eq!(fields.get(Name::Host), Some(&b"a"[..]));
+        assert_eq!(fields.get_all("X-b").collect::<Vec<_>>(), [b"1", b"2"]);
+    }
+
+    #[test]
+    fn set_replaces_the_first_and_removes_the_rest() {
+        let mut fields = Fields::default();
+        for (name, value) in [("a", "1"), ("b", "2"), ("A", "3")] {
+            fields.append(name, value);
+        }
+        fields.set("A", "new");
+        fields.set("c", "4");
+        assert_eq!(
+            lines(&fields),
+            [("a", "new"), ("b", "2"), ("c", "4")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+        assert!(fields.remove("a"));
+        assert!(!fields.remove("a"));
+        assert_eq!(fields.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_name_never_equals_a_known_one() {
+        let mut fields = Fields::default();
+        fields.append("Hosts", "x");
+        assert!(!fields.contains(Name::Host));
+        assert!(fields.contains("hosts"));
+    }
+}

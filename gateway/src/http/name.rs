@@ -1,0 +1,183 @@
+//! Header names the gateway cares about, each with a number: comparing two known names compares two bytes.
+
+macro_rules! names {
+    ($($name:ident = $text:literal,)+) => {
+        /// A header name with a number of its own, or `Other`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Name { Other, $($name,)+ }
+
+        impl Name {
+            const ALL: &'static [(Name, &'static str)] = &[$((Name::$name, $text),)+];
+
+            /// The usual spelling; empty for `Other`.
+            pub fn as_str(self) -> &'static str {
+                match self { Name::Other => "", $(Name::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+names! {
+    Accept = "Accept",
+    AcceptEncoding = "Accept-Encoding",
+    AcceptLanguage = "Accept-Language",
+    Authorization = "Authorization",
+    CacheControl = "Cache-Control",
+    Connection = "Connection",
+    ContentEncoding = "Content-Encoding",
+    ContentLength = "Content-Length",
+    ContentType = "Content-Type",
+    Cookie = "Cookie",
+    Date = "Date",
+    Expect = "Expect",
+    Host = "Host",
+    Http2Settings = "HTTP2-Settings",
+    KeepAlive = "Keep-Alive",
+    Location = "Location",
+    Proxy = "Proxy",
+    ProxyAuthorization = "Proxy-Authorization",
+    ProxyConnection = "Proxy-Connection",
+    RateLimitLimit = "RateLimit-Limit",
+    RateLimitRemaining = "RateLimit-Remaining",
+    RateLimitReset = "RateLimit-Reset",
+    RetryAfter = "Retry-After",
+    Server = "Server",
+    SetCookie = "Set-Cookie",
+    Te = "TE",
+    Trailer = "Trailer",
+    TransferEncoding = "Transfer-Encoding",
+    Upgrade = "Upgrade",
+    UserAgent = "User-Agent",
+    Via = "Via",
+    WwwAuthenticate = "WWW-Authenticate",
+    XConsumerId = "X-Consumer-ID",
+    XConsumerCustomId = "X-Consumer-Custom-ID",
+    XConsumerUsername = "X-Consumer-Username",
+    XCredentialIdentifier = "X-Credential-Identifier",
+    XAnonymousConsumer = "X-Anonymous-Consumer",
+    XForwardedFor = "X-Forwarded-For",
+    XForwardedHost = "X-Forwarded-Host",
+    XForwardedPath = "X-Forwarded-Path",
+    XForwardedPort = "X-Forwarded-Port",
+    XForwardedPrefix = "X-Forwarded-Prefix",
+    XForwardedProto = "X-Forwarded-Proto",
+    XKongProxyLatency = "X-Kong-Proxy-Latency",
+    XKongRequestId = "X-Kong-Request-Id",
+    XKongResponseLatency = "X-Kong-Response-Latency",
+    XKongUpstreamLatency = "X-Kong-Upstream-Latency",
+    XRealIp = "X-Real-IP",
+}
+
+/// One more than the longest known name.
+const LENGTHS: usize = 32;
+
+/// Known names by length, so that recognising one compares a handful of candidates.
+static BY_LENGTH: [&[(Name, &str)]; LENGTHS] = {
+    // Sorting by length at compile time: `GROUPED` holds the names ordered by length, `STARTS` where each begins.
+    const COUNT: usize = Name::ALL.len();
+    const GROUPED: [(Name, &str); COUNT] = {
+        let mut grouped = [(Name::Other, ""); COUNT];
+        let mut at = 0;
+        let mut length = 0;
+        while length < LENGTHS {
+            let mut i = 0;
+            while i < COUNT {
+                if Name::ALL[i].1.len() == length {
+                    grouped[at] = Name::ALL[i];
+                    at += 1;
+                }
+                i += 1;
+            }
+            length += 1;
+        }
+        assert!(at == COUNT, "a name is longer than LENGTHS");
+        grouped
+    };
+    static GROUPED_NAMES: [(Name, &str); COUNT] = GROUPED;
+    let mut by_length: [&[(Name, &str)]; LENGTHS] = [&[]; LENGTHS];
+    let mut length = 0;
+    let mut start = 0;
+    while length < LENGTHS {
+        let mut end = start;
+        while end < COUNT && GROUPED[end].1.len() == length {
+            end += 1;
+        }
+        let (_, rest) = GROUPED_NAMES.as_slice().split_at(start);
+        by_length[length] = rest.split_at(end - start).0;
+        start = end;
+        length += 1;
+    }
+    by_length
+};
+
+impl Name {
+    /// The number of a name in any case, or `Other`.
+    #[inline]
+    pub fn of(text: &[u8]) -> Name {
+        let Some(candidates) = BY_LENGTH.get(text.len()) else { return Name::Other };
+        for (name, spelling) in *candidates {
+            if spelling.as_bytes().eq_ignore_ascii_case(text) {
+                return *name;
+            }
+        }
+        Name::Other
+    }
+}
+
+/// What a header can be looked up by: a known [`Name`], or any text.
+pub trait FieldName: Copy {
+    /// Its number.
+    fn id(&self) -> Name;
+    /// Its spelling when it has to be written.
+    fn text(&self) -> &[u8];
+}
+
+impl FieldName for Name {
+    #[inline]
+    fn id(&self) -> Name {
+        *self
+    }
+    #[inline]
+    fn text(&self) -> &[u8] {
+        self.as_str().as_bytes()
+    }
+}
+
+impl FieldName for &str {
+    #[inline]
+    fn id(&self) -> Name {
+        Name::of(self.as_bytes())
+    }
+    #[inline]
+    fn text(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl FieldName for &[u8] {
+    #[inline]
+    fn id(&self) -> Name {
+        Name::of(self)
+    }
+    #[inline]
+    fn text(&self) -> &[u8] {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_recognised_in_any_case() {
+        for (name, text) in Name::ALL {
+            assert_eq!(Name::of(text.as_bytes()), *name);
+            assert_eq!(Name::of(text.to_lowercase().as_bytes()), *name);
+            assert_eq!(Name::of(text.to_uppercase().as_bytes()), *name);
+        }
+        assert_eq!(Name::of(b"x-unknown"), Name::Other);
+        assert_eq!(Name::of(&[b'a'; 300]), Name::Other);
+    }
+}
