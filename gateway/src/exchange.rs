@@ -150,6 +150,11 @@ pub enum Answer {
     Error { status: u16, message: Cow<'static, str>, reason: Reason },
     /// Kong's *exit*: exactly this. Without a body and from 300 on, the front end's page takes its place.
     Exit { status: u16, content_type: Option<Cow<'static, str>>, body: Bytes, reason: Reason },
+    /// The HTTP front end's own error: like *error*, with the message of its status, and negotiated by the
+    /// request's Content-Type when there is no `Accept`. 494 is sent as 400.
+    FrontEnd { status: u16, reason: Reason },
+    /// The front end's fixed HTML page, for what goes wrong before anything can be negotiated.
+    Page { status: u16, detail: &'static str, reason: Reason },
 }
 
 /// One finished exchange, for whoever logs it.
@@ -219,6 +224,17 @@ impl Exchange {
 
     pub fn service(&self) -> Option<&Service> {
         self.matched.as_ref().and_then(|matched| matched.service.as_deref())
+    }
+}
+
+impl Answer {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Answer::Error { reason, .. }
+            | Answer::Exit { reason, .. }
+            | Answer::FrontEnd { reason, .. }
+            | Answer::Page { reason, .. } => *reason,
+        }
     }
 }
 

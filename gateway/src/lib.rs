@@ -6,4 +6,6 @@
 pub mod exchange;
 pub mod http;
 pub mod model;
+pub mod net;
 pub mod plugins;
+pub mod proxy;

@@ -4,13 +4,15 @@
 //! An edit appends to the buffer and points the slot there. Nothing is hashed, and a message that is reused
 //! reuses its memory.
 
-use super::name::{FieldName, Name};
+use super::name::{FieldName, Name, NameSet};
 
 /// Header lines. Also used for trailers.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
     buffer: Vec<u8>,
     slots: Vec<Slot>,
+    /// One bit per name that was ever added: most questions are about names that are not there.
+    seen: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.slots.clear();
+        self.seen = 0;
     }
 
     /// How many lines there are.
@@ -65,6 +68,9 @@ impl Fields {
     #[inline]
     pub fn get(&self, name: impl FieldName) -> Option<&[u8]> {
         let id = name.id();
+        if !self.may_contain(id) {
+            return None;
+        }
         let slot = self.slots.iter().find(|slot| self.is(slot, id, &name))?;
         Some(self.value(slot))
     }
@@ -84,12 +90,19 @@ impl Fields {
     #[inline]
     pub fn contains(&self, name: impl FieldName) -> bool {
         let id = name.id();
-        self.slots.iter().any(|slot| self.is(slot, id, &name))
+        self.may_contain(id) && self.slots.iter().any(|slot| self.is(slot, id, &name))
+    }
+
+    /// Whether any of these names was ever added; for skipping work that is seldom needed.
+    #[inline]
+    pub fn may_contain_any(&self, names: NameSet) -> bool {
+        self.seen & names.bits() != 0
     }
 
     /// Adds a line at the end.
     pub fn append(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
         let (text, value) = (name.text(), value.as_ref());
+        self.seen |= NameSet::of(&[name.id()]).bits();
         let name_start = self.write(text);
         let value_start = self.write(value);
         self.slots.push(Slot {
@@ -104,9 +117,9 @@ impl Fields {
     /// Makes this the only line of that name, in the place of the first one, else at the end.
     pub fn set(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
         let id = name.id();
-        let Some(first) = self.slots.iter().position(|slot| self.is(slot, id, &name)) else {
-            return self.append(name, value);
-        };
+        let known = self.may_contain(id);
+        let first = if known { self.slots.iter().position(|slot| self.is(slot, id, &name)) } else { None };
+        let Some(first) = first else { return self.append(name, value) };
         let value = value.as_ref();
         let value_start = self.write(value);
         let slot = &mut self.slots[first];
@@ -118,6 +131,9 @@ impl Fields {
     /// Removes all lines of that name. Says whether there were any.
     pub fn remove(&mut self, name: impl FieldName) -> bool {
         let id = name.id();
+        if !self.may_contain(id) {
+            return false;
+        }
         let before = self.slots.len();
         self.remove_after(0, id, &name);
         self.slots.len() < before
@@ -137,13 +153,14 @@ impl Fields {
 
     /// A line at known places of the adopted bytes.
     pub(super) fn push_slot(&mut self, name: Span, value: Span) {
-        let text = &self.buffer[name.start as usize..][..name.length as usize];
+        let id = Name::of(&self.buffer[name.start as usize..][..name.length as usize]);
+        self.seen |= NameSet::of(&[id]).bits();
         self.slots.push(Slot {
             name_start: name.start,
             value_start: value.start,
             value_length: value.length,
             name_length: name.length as u16,
-            name: Name::of(text),
+            name: id,
         });
     }
 
@@ -153,6 +170,11 @@ impl Fields {
 
     pub(super) fn span(&self, span: Span) -> &[u8] {
         &self.buffer[span.start as usize..][..span.length as usize]
+    }
+
+    #[inline]
+    fn may_contain(&self, id: Name) -> bool {
+        self.may_contain_any(NameSet::of(&[id]))
     }
 
     fn write(&mut self, bytes: &[u8]) -> u32 {

@@ -125,6 +125,33 @@ impl Name {
     }
 }
 
+/// A set of names; `Other` stands for all that have no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameSet(u64);
+
+impl NameSet {
+    /// The set of these names.
+    pub const fn of(names: &[Name]) -> NameSet {
+        const { assert!(Name::ALL.len() < 64, "a set has 64 bits") };
+        let (mut bits, mut at) = (0, 0);
+        while at < names.len() {
+            bits |= 1 << names[at] as u8;
+            at += 1;
+        }
+        NameSet(bits)
+    }
+
+    /// Whether a name is in it.
+    #[inline]
+    pub const fn contains(self, name: Name) -> bool {
+        self.0 & (1 << name as u8) != 0
+    }
+
+    pub(super) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
 /// What a header can be looked up by: a known [`Name`], or any text.
 pub trait FieldName: Copy {
     /// Its number.
