@@ -143,7 +143,7 @@ impl Drop for Deadline {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_future_is_cut_off_and_slots_are_returned() {
         let local = tokio::task::LocalSet::new();
         local
