@@ -9,3 +9,4 @@ pub mod model;
 pub mod net;
 pub mod plugins;
 pub mod proxy;
+pub mod upstream;
