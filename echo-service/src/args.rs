@@ -11,7 +11,7 @@ use clap::{
 };
 
 use crate::{
-    behaviour::{Behaviour, FIELDS, duration},
+    behaviour::{Behaviour, FIELDS, duration, size},
     reply::Instance,
     request_bin::Limits,
     settings::{BinSettings, EchoSettings, Listening},
@@ -74,11 +74,11 @@ struct BinArgs {
     /// Entries in a bin
     #[arg(long, value_name = "N", default_value_t = Limits::default().entries, value_parser = at_least_one)]
     max_entries: usize,
-    /// Bytes in all bins
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().bytes, value_parser = at_least_one)]
+    /// Length of all entries in all bins
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size)]
     max_bytes: usize,
-    /// Bytes of one body
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().entry_bytes, value_parser = at_least_one)]
+    /// Length to which one body is kept
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_size)]
     max_entry_bytes: usize,
 }
 
@@ -114,7 +114,7 @@ struct PodArgs {
 /// What the process is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settings {
-    Echo(EchoSettings),
+    Echo(Box<EchoSettings>),
     Bin(BinSettings),
 }
 
@@ -135,15 +135,15 @@ impl Settings {
         }
         let defaults = asked_by_flags(&matches)?;
         if typed.every.get() > 1 && defaults == Behaviour::default() {
-            let why = "failed to apply --every: it needs one of --delay to --format, such as --status 503\n";
+            let why = "failed to apply --every: it needs one of --delay to --format, such as --status 503";
             return Err(command().error(ErrorKind::MissingRequiredArgument, why));
         }
-        Ok(Self::Echo(EchoSettings {
+        Ok(Self::Echo(Box::new(EchoSettings {
             listening: typed.listening.meant(typed.port),
             instance: typed.pod.meant(typed.name),
             defaults,
             every: typed.every,
-        }))
+        })))
     }
 }
 
@@ -156,7 +156,7 @@ fn command() -> Command {
                 .value_name("VALUE")
                 .action(ArgAction::Append)
                 .help_heading("How to answer")
-                .help(format!("{}: {}", capital(field.effect), field.accepts)),
+                .help(format!("{}; give it {}", capital(field.effect), field.accepts)),
         )
     })
 }
@@ -213,6 +213,11 @@ impl PodArgs {
 
 fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     duration(text).ok_or("give it a duration up to 1h, such as 250ms or 10s")
+}
+
+fn parse_size(text: &str) -> Result<usize, &'static str> {
+    let size = size(text).and_then(|size| usize::try_from(size).ok());
+    size.ok_or("give it a length such as 500, 64KiB or 1MB")
 }
 
 fn at_least_one(text: &str) -> Result<usize, &'static str> {

@@ -6,16 +6,16 @@
 //! flag; of a field given twice the last counts, except that `header` and
 //! `trailer` add up. Fields are independent of each other and combine.
 //!
-//! | header             | query             | flag           | value                                        | effect                                                   |
-//! |--------------------|-------------------|----------------|----------------------------------------------|----------------------------------------------------------|
-//! | `X-Echo-Delay`     | `echo-delay`      | `--delay`      | a duration up to 1h, such as 250ms or 1.5s   | waits so long before it answers                          |
-//! | `X-Echo-Status`    | `echo-status`     | `--status`     | a number from 200 to 599                     | answers with this status                                 |
-//! | `X-Echo-Abort`     | `echo-abort`      | `--abort`      | before-headers or in-body                    | breaks off without an answer, or in the midst of its body |
-//! | `X-Echo-Slow-Body` | `echo-slow-body`  | `--slow-body`  | pieces and pauses: 10 bytes every 100ms      | sends the body piece by piece                            |
-//! | `X-Echo-Size`      | `echo-size`       | `--size`       | a length up to 1TiB, such as 500, 64KiB, 1MB | answers with a text of this length, not with the echo    |
-//! | `X-Echo-Header`    | `echo-header`     | `--header`     | Name: value, but no framing field            | adds a field to the answer's header                      |
-//! | `X-Echo-Trailer`   | `echo-trailer`    | `--trailer`    | Name: value, but no framing field            | adds a field after the answer's body                     |
-//! | `X-Echo-Format`    | `echo-format`     | `--format`     | wire or json                                 | outranks `Accept` in the choice of the echo's form       |
+//! | header             | query            | flag          | value                                             | effect                                                                        |
+//! |--------------------|------------------|---------------|---------------------------------------------------|-------------------------------------------------------------------------------|
+//! | `X-Echo-Delay`     | `echo-delay`     | `--delay`     | a duration up to 1h, such as 250ms or 1.5s        | waits so long before it answers                                               |
+//! | `X-Echo-Status`    | `echo-status`    | `--status`    | a number from 200 to 599                          | answers with this status                                                      |
+//! | `X-Echo-Abort`     | `echo-abort`     | `--abort`     | before-headers or in-body                         | breaks off without an answer, or in the midst of its body                     |
+//! | `X-Echo-Slow-Body` | `echo-slow-body` | `--slow-body` | a piece and a pause, such as 10 bytes every 100ms | sends the body piece by piece                                                 |
+//! | `X-Echo-Size`      | `echo-size`      | `--size`      | a length up to 1TiB, such as 500, 64KiB, 1MB      | answers with a text of this length, not with the echo                         |
+//! | `X-Echo-Header`    | `echo-header`    | `--header`    | Name: value, but no framing field                 | adds a field to the answer's header                                           |
+//! | `X-Echo-Trailer`   | `echo-trailer`   | `--trailer`   | Name: value, but no framing field                 | adds a field after the answer's body (HTTP/1.1: if asked with `TE: trailers`) |
+//! | `X-Echo-Format`    | `echo-format`    | `--format`    | wire or json                                      | outranks `Accept` in the choice of the echo's form                            |
 
 mod fields;
 mod values;
@@ -27,7 +27,7 @@ use url::form_urlencoded;
 
 use crate::body::{self, Body};
 pub use fields::{FIELDS, Field};
-pub(crate) use values::{duration, field};
+pub(crate) use values::{duration, field, size};
 
 /// Everything that can be asked of an answer. The default asks for nothing.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -113,6 +113,6 @@ impl http_body::Body for Announced {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.clone()
+        self.length
     }
 }

@@ -1,16 +1,21 @@
 //! Starts what the arguments say, stops on a signal.
 
+mod signals;
+
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
 
 use echo_service::{Running, Stopped, args::Settings, serve, serve_bin};
+use signals::Signals;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Before anyone is told that we listen: from then on a signal means "drain".
+    let mut signals = Signals::install();
     let (name, running) = match Settings::from_process() {
-        Settings::Echo(settings) => (settings.instance.name.clone(), serve(settings).await),
+        Settings::Echo(settings) => (settings.instance.name.clone(), serve(*settings).await),
         Settings::Bin(settings) => ("bin".to_owned(), serve_bin(settings).await),
     };
     let running = match running {
@@ -21,9 +26,9 @@ async fn main() -> ExitCode {
         }
     };
     announce(&name, &running);
-    signalled().await;
-    tokio::spawn(async {
-        signalled().await;
+    signals.next().await;
+    tokio::spawn(async move {
+        signals.next().await;
         eprintln!("asked to stop a second time: not waiting any longer");
         std::process::exit(4);
     });
@@ -44,25 +49,5 @@ fn announce(name: &str, running: &Running) {
     let _ = writeln!(out, "{name} listens on {} (HTTP/1.1 and cleartext HTTP/2)", running.address());
     if let Some(address) = running.health_address() {
         let _ = writeln!(out, "{name} tells of its health on {address} (/live and /ready)");
-    }
-}
-
-/// Waits for SIGINT or SIGTERM; elsewhere than on Unix, for Ctrl-C.
-async fn signalled() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut interrupt), Ok(mut terminate)) =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-        {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await; // no signals here: runs until it is killed
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn take(mut body: Body, limit: usize) -> io::Result<Taken> {
             Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
         }
     }
-    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = format!("{:x}", Bytes::copy_from_slice(&digest.finalize()));
     Ok(Taken { kept, length, sha256, trailers })
 }
 

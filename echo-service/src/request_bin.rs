@@ -13,7 +13,7 @@
 //! | `GET`, `DELETE /bin/ID/outage`             | says what it is and what is left of it; ends it                   |
 //! | `GET /bin`                                 | the bins, what they hold, what was dropped, and the limits        |
 //!
-//! An ID is any segment of a path but `create`; a bin comes into being when it
+//! An ID is any segment of a path (`/bin/create` itself makes a new one); a bin comes into being when it
 //! is first written to, so that the article's literal `/bin/:id` works as well.
 //! A request that an outage or its own `echo-` fields make fail is not kept,
 //! but counted as refused.
@@ -113,16 +113,15 @@ impl Handler for RequestBin {
 
 fn place(path: &str) -> Place<'_> {
     let Some(below) = path.strip_prefix("/bin") else { return Place::Elsewhere };
-    match below.strip_prefix('/').map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
-        None if below.is_empty() => Place::Index,
-        None => Place::Elsewhere,
-        Some(("", "")) => Place::Index,
-        Some(("", _)) => Place::Elsewhere,
-        Some(("create", _)) => Place::Create,
-        Some((id, "log")) => Place::Control(id, Control::Log),
-        Some((id, "view")) => Place::Control(id, Control::View),
-        Some((id, "outage")) => Place::Control(id, Control::Outage),
-        Some((id, _)) => Place::Bin(id),
+    match below.split('/').collect::<Vec<_>>()[..] {
+        [""] | ["", ""] => Place::Index,
+        ["", "", ..] => Place::Elsewhere,
+        ["", "create"] => Place::Create,
+        ["", id, "log"] => Place::Control(id, Control::Log),
+        ["", id, "view"] => Place::Control(id, Control::View),
+        ["", id, "outage"] => Place::Control(id, Control::Outage),
+        ["", id, ..] => Place::Bin(id),
+        _ => Place::Elsewhere,
     }
 }
 

@@ -3,9 +3,13 @@
 //!
 //! A request whose answer is short and of known length is answered with
 //! `Content-Length`, as Go does up to 2 KiB; any other is streamed, one frame
-//! in, one frame out, so that a body of any size passes through. What Go
-//! loses here, it does not: Go's server stops reading the request once it
-//! has begun to answer, and so cuts off bodies of more than about 2 KiB.
+//! in, one frame out, so that a body of any size passes through.
+//!
+//! Deliberately unlike Go: its server stops reading a request once it has
+//! begun to answer, and so loses most of a body over 512 bytes; here all of it
+//! comes back. A chunked request is answered at once and in chunks, and its
+//! chunks are printed as they came; Go gathers both. What is streamed is
+//! text/plain, since the type has to be said before the body is seen.
 
 mod head;
 mod path;

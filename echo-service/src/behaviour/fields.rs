@@ -43,7 +43,7 @@ pub static FIELDS: [Field; 8] = [
     },
     Field {
         name: "slow-body",
-        accepts: "pieces and pauses: 10 bytes every 100ms",
+        accepts: "a piece and a pause, such as 10 bytes every 100ms",
         effect: "sends the body piece by piece",
         set: |asked, value| values::pace(value).map(|pace| asked.slow_body = Some(pace)),
     },
@@ -62,7 +62,7 @@ pub static FIELDS: [Field; 8] = [
     Field {
         name: "trailer",
         accepts: "Name: value, but no framing field",
-        effect: "adds a field after the answer's body",
+        effect: "adds a field after the answer's body (HTTP/1.1: if asked with `TE: trailers`)",
         set: |asked, value| values::field(value).map(|field| asked.trailers.push(field)),
     },
     Field {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use super::Pace;
 
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 const LARGEST: u64 = 1 << 40;
 
 const UNITS: [(&str, u64); 10] = [
@@ -33,7 +33,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// `500`, `10 bytes`, `64KiB`, `1MB`: at most a tebibyte.
-pub(super) fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let unit = text[digits..].trim_start();
     let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;

@@ -18,7 +18,7 @@ pub(super) struct Outage {
 
 /// What is left of an outage, as told.
 #[derive(Debug, Serialize)]
-pub(super) struct Left {
+pub(super) struct Remaining {
     down: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     requests_left: Option<u64>,
@@ -71,9 +71,9 @@ impl Outage {
         self.requests_left == Some(0) || self.until.is_some_and(|until| until <= Instant::now())
     }
 
-    pub(super) fn left(outage: Option<&Self>) -> Left {
+    pub(super) fn left(outage: Option<&Self>) -> Remaining {
         let outage = outage.filter(|outage| !outage.is_over());
-        Left {
+        Remaining {
             down: outage.is_some(),
             requests_left: outage.and_then(|outage| outage.requests_left),
             seconds_left: outage

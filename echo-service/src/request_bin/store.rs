@@ -12,7 +12,7 @@ use super::{
     Limits,
     control::Canned,
     har::Entry,
-    outage::{Left, Outage},
+    outage::{Outage, Remaining},
 };
 use crate::{
     behaviour::Behaviour,
@@ -65,7 +65,7 @@ struct IndexRow {
     entries: usize,
     dropped: u64,
     refused: u64,
-    outage: Left,
+    outage: Remaining,
 }
 
 impl Store {
@@ -129,7 +129,7 @@ impl Store {
         }
     }
 
-    pub(super) fn outage_left(&self, id: &str) -> Left {
+    pub(super) fn outage_left(&self, id: &str) -> Remaining {
         Outage::left(self.shelf.lock().bins.get(id).and_then(|bin| bin.outage.as_ref()))
     }
 
@@ -191,6 +191,3 @@ impl Shelf {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -36,15 +36,15 @@ fn fault_of_host(parts: &Parts) -> Option<&'static str> {
             Some("400 Bad Request: missing required Host header")
         }
         (Some(_), Some(_)) => Some("400 Bad Request"),
-        (Some(host), None) if !host.as_bytes().iter().all(may_stand_in_host) => {
+        (Some(host), None) if !host.as_bytes().iter().copied().all(may_stand_in_host) => {
             Some("400 Bad Request: malformed Host header")
         }
         _ => None,
     }
 }
 
-fn may_stand_in_host(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!$%&()*+,-.:;=[']_~".contains(byte)
+fn may_stand_in_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!$%&()*+,-.:;=[']_~".contains(&byte)
 }
 
 fn closing(mut response: Response<Body>) -> Response<Body> {
