@@ -3,8 +3,10 @@
 //!
 //! Stopping is graceful: no new connections, idle ones close, exchanges under
 //! way finish, and what is left at the deadline is cut off and counted.
-//! Deliberately absent are time limits on clients: like Go's server in the
-//! article, an echo waits for a slow client as long as it takes.
+//! A client that leaves ends its exchange, so that nothing waits out a delay
+//! for nobody; one that closes only its half counts as leaving. Deliberately
+//! absent are time limits on clients: like Go's server in the article, an echo
+//! waits for a slow client as long as it takes.
 
 use std::{
     io,
@@ -196,12 +198,7 @@ async fn converse<H: Handler>(
 
 fn protocols() -> auto::Builder<TokioExecutor> {
     let mut protocols = auto::Builder::new(TokioExecutor::new());
-    protocols
-        .http1()
-        .title_case_headers(true)
-        .half_close(true) // `printf … | nc` closes its half before it reads
-        .max_headers(MOST_FIELDS)
-        .max_buf_size(LARGEST_HEADER);
+    protocols.http1().title_case_headers(true).max_headers(MOST_FIELDS).max_buf_size(LARGEST_HEADER);
     protocols.http2().max_header_list_size(LARGEST_HEADER as u32);
     protocols
 }

@@ -98,6 +98,8 @@ async fn the_log_is_filtered_and_emptied() {
     assert_eq!(bin.ask(Method::POST, "/bin/a/log", "x").await.status(), 405);
     assert_eq!(bin.ask(Method::DELETE, "/bin/a/log", "").await.status(), 204);
     assert_eq!(bin.texts("/bin/a/log").await, [""; 0]);
+    bin.ask(Method::DELETE, "/bin/b/log", "").await;
+    assert_eq!(bin.index().await["bytes"], 0);
     bin.post("/bin/a", "four").await;
     assert!(bin.log("/bin/a/log").await.log.entries[0].sequence > first, "the sequence goes on");
     assert_eq!(bin.texts("/bin/never/log").await, [""; 0]);

@@ -58,6 +58,16 @@ async fn what_is_left_at_the_deadline_is_cut_off_and_counted() {
 }
 
 #[tokio::test]
+async fn a_client_that_left_is_not_waited_for() {
+    let echo = serve(settings(Duration::from_hours(1))).await.unwrap();
+    for fields in ["X-Echo-Delay: 1h", "X-Echo-Slow-Body: 1 byte every 1h", "X-Echo-Size: 1GiB"] {
+        let mut client = Client::connect(echo.address()).await;
+        client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{fields}\r\n\r\n")).await;
+    }
+    assert_eq!(within("end", echo.stop()).await, Stopped::Drained);
+}
+
+#[tokio::test]
 async fn dropped_it_ends() {
     let echo = echo().await;
     let mut client = Client::connect(echo.address()).await;

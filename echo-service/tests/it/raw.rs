@@ -39,10 +39,6 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    pub(crate) async fn half_close(&mut self) {
-        self.stream.shutdown().await.unwrap();
-    }
-
     pub(crate) async fn get(address: SocketAddr, target: &str) -> Answer {
         let mut client = Self::connect(address).await;
         client.send(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n")).await;

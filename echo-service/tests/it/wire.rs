@@ -97,15 +97,6 @@ async fn a_short_answer_has_its_length_and_a_long_one_is_whole() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_half_is_answered() {
-    let echo = echo().await;
-    let mut client = Client::connect(echo.address()).await;
-    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
-    client.half_close().await;
-    assert_eq!(client.answer("GET").await.status, 200);
-}
-
-#[tokio::test]
 async fn expect_continue_is_met() {
     let echo = echo().await;
     let mut client = Client::connect(echo.address()).await;
