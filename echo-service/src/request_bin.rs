@@ -13,8 +13,8 @@
 //! | `GET`, `DELETE /bin/ID/outage`             | says what it is and what is left of it; ends it                   |
 //! | `GET /bin`                                 | the bins, what they hold, what was dropped, and the limits        |
 //!
-//! An ID is any segment of a path (`/bin/create` itself makes a new one); a bin comes into being when it
-//! is first written to, so that the article's literal `/bin/:id` works as well.
+//! An ID is any segment of a path; a bin comes into being when it is first
+//! written to, so that the article's literal `/bin/:id` works as well.
 //! A request that an outage or its own `echo-` fields make fail is not kept,
 //! but counted as refused.
 

@@ -5,9 +5,9 @@
 //! `Content-Length`, as Go does up to 2 KiB; any other is streamed, one frame
 //! in, one frame out, so that a body of any size passes through.
 //!
-//! Deliberately unlike Go: its server stops reading a request once it has
-//! begun to answer, and so loses most of a body over 512 bytes; here all of it
-//! comes back. A chunked request is answered at once and in chunks, and its
+//! Deliberately unlike Go: its server, once it begins to answer, throws away up
+//! to 256 KiB of the request, so that a body of a few kilobytes comes back cut
+//! off; here all of it comes back. A chunked request is answered at once and in chunks, and its
 //! chunks are printed as they came; Go gathers both. What is streamed is
 //! text/plain, since the type has to be said before the body is seen.
 
