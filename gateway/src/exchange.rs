@@ -65,6 +65,14 @@ pub struct Client {
     pub tls: Option<Arc<ClientTls>>,
 }
 
+impl Client {
+    /// A client without TLS that stands for itself.
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Client {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Client { peer, address: peer.ip(), local, trusted: false, secure: false, tls: None }
+    }
+}
+
 /// What a log says about a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientTls {
@@ -80,6 +88,8 @@ pub struct ClientTls {
 pub struct Matched {
     pub route: Arc<Route>,
     pub service: Option<Arc<Service>>,
+    /// Place of the route in the snapshot that the exchange goes by.
+    pub index: usize,
     /// Groups of the matching regular expression: by number, index 0 the whole match.
     pub captures: Vec<String>,
     /// Named groups of it.
