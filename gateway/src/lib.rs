@@ -9,4 +9,5 @@ pub mod model;
 pub mod net;
 pub mod plugins;
 pub mod proxy;
+pub mod routing;
 pub mod upstream;
