@@ -7,3 +7,4 @@ pub mod exchange;
 pub mod http;
 pub mod model;
 pub mod plugins;
+pub mod schema;
