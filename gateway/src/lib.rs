@@ -10,4 +10,5 @@ pub mod net;
 pub mod plugins;
 pub mod proxy;
 pub mod routing;
+pub mod schema;
 pub mod upstream;
