@@ -6,6 +6,7 @@
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use admin_api::Reason;
@@ -31,6 +32,9 @@ pub struct Exchange {
     pub credential: Option<Uuid>,
     /// Header lines that plugins put on the answer, whoever makes it. Each replaces lines of its name.
     pub on_response: Fields,
+    /// The whole request body, if a plugin asked for it and it is not too long. What is here when the access
+    /// phase is over is what the upstream gets.
+    pub body: Option<Bytes>,
     /// Refuse the request with 413 when its body turns out longer than this many bytes.
     pub body_limit: Option<u64>,
     /// The answer's head once there is one.
@@ -90,6 +94,8 @@ pub struct Matched {
     pub service: Option<Arc<Service>>,
     /// Place of the route in the snapshot that the exchange goes by.
     pub index: usize,
+    /// The part of the path that the route's path matched; `None` when the route has no paths.
+    pub path: Option<Range<usize>>,
     /// Groups of the matching regular expression: by number, index 0 the whole match.
     pub captures: Vec<String>,
     /// Named groups of it.
@@ -188,6 +194,26 @@ pub struct Record {
     pub correlation_id: Option<String>,
 }
 
+impl From<Exchange> for Record {
+    fn from(exchange: Exchange) -> Record {
+        Record {
+            id: exchange.id,
+            client: exchange.client,
+            target: exchange.request.target().to_vec(),
+            request: exchange.request,
+            response: exchange.response,
+            matched: exchange.matched,
+            consumer: exchange.consumer,
+            credential: exchange.credential,
+            outcome: exchange.outcome,
+            times: exchange.times,
+            tries: exchange.tries,
+            upstream_target: exchange.upstream_target,
+            correlation_id: exchange.correlation_id,
+        }
+    }
+}
+
 /// Per-request values of plugins, by type.
 #[derive(Default)]
 struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
@@ -204,6 +230,7 @@ impl Exchange {
             consumer: None,
             credential: None,
             on_response: Fields::default(),
+            body: None,
             body_limit: None,
             response: ResponseHead::default(),
             outcome: Outcome::default(),
@@ -226,6 +253,13 @@ impl Exchange {
         let wanted = TypeId::of::<T>();
         self.scratch.0.retain(|(id, _)| *id != wanted);
         self.scratch.0.push((wanted, Box::new(value)));
+    }
+
+    /// What is taken off the path on the way to the upstream, for `X-Forwarded-Prefix`.
+    pub fn stripped_prefix(&self) -> Option<&str> {
+        let matched = self.matched.as_ref()?;
+        let range = matched.path.clone().filter(|_| matched.route.strip_path)?;
+        self.path.get(range).filter(|prefix| !matches!(*prefix, "" | "/"))
     }
 
     pub fn route(&self) -> Option<&Route> {

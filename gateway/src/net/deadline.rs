@@ -72,6 +72,15 @@ impl Deadlines {
         }
     }
 
+    /// Wakes everybody who waits with a deadline, late or not.
+    pub fn wake_all(&self) {
+        for slot in self.slots.borrow().iter() {
+            if let Some(waker) = slot.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+
     /// Sweeps for ever.
     pub async fn run(self: Rc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));

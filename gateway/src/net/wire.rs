@@ -73,11 +73,6 @@ impl Wire {
         (self.io, self.input)
     }
 
-    /// Puts bytes in front of what will be read.
-    pub fn unread(&mut self, bytes: &[u8]) {
-        self.input.splice(..0, bytes.iter().copied());
-    }
-
     /// Whether nothing is left over in either direction.
     pub fn is_clean(&self) -> bool {
         self.input.is_empty() && !self.has_unsent()
@@ -127,12 +122,17 @@ impl Wire {
             };
             let fresh = &scratch[..count];
             if self.input.is_empty() {
-                match parse(fresh).map_err(WireError::Head)? {
-                    Parsed::Complete(length) => {
+                match parse(fresh) {
+                    Ok(Parsed::Complete(length)) => {
                         self.input.extend_from_slice(&fresh[length..]);
                         return Poll::Ready(Ok(()));
                     }
-                    Parsed::Partial => self.input.extend_from_slice(fresh),
+                    Ok(Parsed::Partial) => self.input.extend_from_slice(fresh),
+                    Err(error) => {
+                        // Another protocol may want them.
+                        self.input.extend_from_slice(fresh);
+                        return Poll::Ready(Err(WireError::Head(error)));
+                    }
                 }
                 continue;
             }

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use admin_api::Reason;
@@ -18,6 +17,7 @@ use crate::http::head::RequestHead;
 use crate::http::name::Name;
 use crate::net::wire::WireError;
 use crate::plugins::{BODY_SIGHT, Chain, ChainEnd, Chosen};
+use crate::routing::UpstreamPath;
 use crate::snapshot::Snapshot;
 
 /// Serves one request: from its head to the record of what became of it. The configuration it begins with is
@@ -68,27 +68,30 @@ fn decide(snapshot: &Snapshot, exchange: &mut Exchange) -> Decision {
     if let Err(refusal) = intake::check(exchange) {
         return Decision::Refuse(refusal);
     }
-    let Some(found) = snapshot.find(exchange) else {
+    let Some(matched) = snapshot.find(exchange) else {
         return Decision::Answer(error(404, "no Route matched with those values", Reason::NoRoute));
     };
-    let route = &snapshot.routes[found.index];
-    let service = route.service.as_ref().map(|service| Arc::clone(&service.service));
-    // A route that refuses the protocol counts as matched for its plugins, but the log doesn't name it.
-    if let Some(answer) = protocol::refusal(&route.route, exchange) {
+    // As in Kong a route that refuses the protocol is neither logged nor do its plugins run.
+    if let Some(answer) = protocol::refusal(&matched.route, exchange) {
         return Decision::Answer(answer);
     }
-    if let Some(service) = &route.service {
-        service.write_target(exchange, &route.route, found.matched_length);
-    }
-    exchange.matched = Some(Matched {
-        route: Arc::clone(&route.route),
-        service,
-        index: found.index,
-        matched_length: found.matched_length,
-        captures: found.captures,
-        named_captures: found.named_captures,
-    });
+    exchange.upstream_target = upstream_target(exchange, &matched);
+    exchange.matched = Some(matched);
     Decision::Serve
+}
+
+/// The target for the upstream: the service's path and what is left of the client's.
+fn upstream_target(exchange: &Exchange, matched: &Matched) -> Vec<u8> {
+    let mut target = Vec::with_capacity(exchange.request.target().len() + 16);
+    UpstreamPath {
+        service_path: matched.service.as_ref().and_then(|service| service.path.as_deref()),
+        strip_path: matched.route.strip_path,
+        path: &exchange.path,
+        matched: matched.path.as_ref().map(ExactSizeIterator::len),
+        query: exchange.request.query(),
+    }
+    .write(&mut target);
+    target
 }
 
 /// The way back to the client.
@@ -96,7 +99,7 @@ struct Reply<'a, D> {
     worker: &'a Rc<Worker>,
     down: &'a mut D,
     exchange: &'a mut Exchange,
-    chain: Arc<Chain>,
+    chain: &'a Chain,
     chosen: Chosen,
 }
 
@@ -116,11 +119,11 @@ impl<D: Downstream> Reply<'_, D> {
             }
             ChainEnd::Failed(failure) => return self.answer_plugin_failure(&failure).await,
         }
-        let Some((route, service)) = snapshot.route_and_service(self.exchange) else {
+        let Some(service) = snapshot.route(self.exchange).and_then(|route| route.service.as_ref()) else {
             let answer = error(503, "no Service found with those values", Reason::NoService);
             return self.answer(answer, false, false).await;
         };
-        match forward::request(self.worker, self.exchange, route, service, self.down).await {
+        match forward::request(self.worker, self.exchange, service, self.down).await {
             Ok(answering) => self.relay(answering).await,
             Err(failure) => self.fail(failure, true).await,
         }

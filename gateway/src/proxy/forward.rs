@@ -20,7 +20,7 @@ use crate::http::http1::decode::BodyDecoder;
 use crate::http::http1::framing::{self, Framing};
 use crate::http::http1::parse;
 use crate::net::wire::{Wire, WireError};
-use crate::snapshot::{CompiledRoute, CompiledService};
+use crate::snapshot::CompiledService;
 use crate::upstream::choose::{self, Tried};
 use crate::upstream::connect;
 use crate::upstream::pool::Destination;
@@ -72,12 +72,11 @@ struct Gathered {
 pub async fn request<D: Downstream>(
     worker: &Worker,
     exchange: &mut Exchange,
-    route: &CompiledRoute,
     service: &CompiledService,
     down: &mut D,
 ) -> Result<Answering, Failure> {
     let websocket = upgrade::wants_websocket(&exchange.request.fields);
-    let gathered = gather(worker, exchange, route, down).await?;
+    let gathered = gather(worker, exchange, down).await?;
     let mut tried = Tried::default();
     let mut left = service.service.retries;
     loop {
@@ -151,7 +150,6 @@ fn is_repeatable(method: Method) -> bool {
 async fn gather<D: Downstream>(
     worker: &Worker,
     exchange: &mut Exchange,
-    route: &CompiledRoute,
     down: &mut D,
 ) -> Result<Gathered, Failure> {
     if let Some(body) = exchange.body.take() {
@@ -168,7 +166,8 @@ async fn gather<D: Downstream>(
         Announced::Unknown => Framing::Chunked,
     };
     let short = !matches!(announced, Announced::Known(length) if length > BUFFERED as u64);
-    if !route.route.request_buffering || !short {
+    let buffers = exchange.route().is_some_and(|route| route.request_buffering);
+    if !buffers || !short {
         return Ok(Gathered { bytes: Bytes::new(), framing, complete: false });
     }
     let (bytes, complete) = read_body(worker, down, BUFFERED, exchange.body_limit).await?;

@@ -72,7 +72,7 @@ pub struct Onward<'a> {
     pub host: &'a [u8],
     pub framing: Framing,
     /// The stripped path prefix, when one was stripped.
-    pub prefix: Option<&'a [u8]>,
+    pub prefix: Option<&'a str>,
     /// Ask for the WebSocket protocol.
     pub websocket: bool,
 }
@@ -145,6 +145,16 @@ pub fn clean_upstream_answer(exchange: &mut Exchange, upstream_protocol: &str, w
     fields.append(Name::Via, &value);
 }
 
+/// Writes those lines of an interim answer that are meant for the client.
+pub fn end_to_end_lines(out: &mut Vec<u8>, fields: &Fields) {
+    let nominated = Nominated::of(fields);
+    for field in fields.iter() {
+        if !NOT_TO_CLIENT.contains(field.id) && !nominated.contains(field.name) {
+            line(out, field.name, field.value);
+        }
+    }
+}
+
 /// Adds what the gateway says on every answer: latencies, its name, the request id, and plugins' lines.
 pub fn add_gateway_lines(exchange: &mut Exchange, asked_upstream: bool) {
     let mut number = itoa::Buffer::new();
@@ -208,7 +218,7 @@ pub fn to_client(
 
 /// `X-Forwarded-*` and `X-Real-IP`: a trusted peer's are believed, any other's are written over. The chain in
 /// X-Forwarded-For is always continued.
-fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&[u8]>) {
+fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     let (request, client) = (&exchange.request, &exchange.client);
     let believed = |name: Name| if client.trusted { request.fields.get(name) } else { None };
     let mut chain = joined(&request.fields, Name::XForwardedFor);
@@ -232,7 +242,7 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&[u8]>) {
         }
     }
     line(out, b"X-Forwarded-Path", believed(Name::XForwardedPath).unwrap_or_else(|| request.path()));
-    if let Some(prefix) = believed(Name::XForwardedPrefix).or(prefix) {
+    if let Some(prefix) = believed(Name::XForwardedPrefix).or(prefix.map(str::as_bytes)) {
         line(out, b"X-Forwarded-Prefix", prefix);
     }
     let mut address = Vec::with_capacity(40);

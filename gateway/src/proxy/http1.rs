@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use admin_api::Reason;
 
 use super::downstream::{Announced, Downstream, Length, Start};
-use super::exchange;
 use super::headers::{self, After};
+use super::rewind::Rewind;
 use super::worker::Worker;
+use super::{exchange, http2};
 use crate::exchange::{Answer, Client};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead, Version};
@@ -48,32 +49,18 @@ pub struct Http1 {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, ahead: &[u8]) {
-    let deadline = worker.deadlines.register();
-    let mut wire = Wire::new(io);
-    wire.unread(ahead);
-    let opened_ms = worker.deadlines.now_ms();
-    let mut connection = Http1 {
-        worker: Rc::clone(&worker),
-        wire,
-        deadline,
-        version: Version::Http11,
-        announced: Announced::Nothing,
-        body: BodyDecoder::Done,
-        waits_for_invitation: false,
-        wants_keep_alive: true,
-        framing: Framing::None,
-        after: After::KeepAlive,
-        requests: 0,
-        opened_ms,
-        mark: (0, 0),
-    };
+pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
+    let mut connection = Http1::new(&worker, io);
     loop {
         let mut head = worker.take_head();
         let (started_us, refused) = match connection.next_head(&mut head).await {
             Ok(started_us) => (started_us, connection.begin(&head)),
+            Err(WireError::Head(HeadError::Http2)) if connection.requests == 0 => {
+                let (io, ahead) = connection.wire.into_parts();
+                return http2::serve(worker, Rewind::new(ahead, io), client).await;
+            }
             Err(error) => match front_end_answer(&error) {
-                Some(answer) => (worker.now_us(), Some(answer)),
+                Some(answer) => (worker.now_us(), Some(connection.refuse(answer))),
                 None => break,
             },
         };
@@ -89,7 +76,44 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, ahead: &[u8]) {
     connection.close().await;
 }
 
+/// Tells a client that it speaks in clear to a port for TLS.
+pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client) {
+    let mut connection = Http1::new(&worker, io);
+    let mut head = worker.take_head();
+    let Ok(started_us) = connection.next_head(&mut head).await else { return };
+    let detail = "The plain HTTP request was sent to HTTPS port";
+    let answer = connection.refuse(Answer::Page { status: 400, detail, reason: Reason::BadRequest });
+    Box::pin(exchange::run(&worker, &mut connection, &client, head, started_us, Some(answer))).await;
+    connection.close().await;
+}
+
 impl Http1 {
+    fn new(worker: &Rc<Worker>, io: Io) -> Http1 {
+        Http1 {
+            worker: Rc::clone(worker),
+            wire: Wire::new(io),
+            deadline: worker.deadlines.register(),
+            version: Version::Http11,
+            announced: Announced::Nothing,
+            body: BodyDecoder::Done,
+            waits_for_invitation: false,
+            wants_keep_alive: true,
+            framing: Framing::None,
+            after: After::KeepAlive,
+            requests: 0,
+            opened_ms: worker.deadlines.now_ms(),
+            mark: (0, 0),
+        }
+    }
+
+    /// Makes an answer the last one.
+    fn refuse(&mut self, answer: Answer) -> Answer {
+        self.announced = Announced::Nothing;
+        self.body = BodyDecoder::Done;
+        self.wants_keep_alive = false;
+        answer
+    }
+
     /// Waits for the next request and reads its head. Gives the time of its first byte.
     async fn next_head(&mut self, head: &mut RequestHead) -> Result<u64, WireError> {
         let timeouts = self.worker.settings.timeouts;
@@ -99,7 +123,7 @@ impl Http1 {
         if !first && !self.wire.has_input() && matches!(self.wire.io(), Io::Tcp(_)) {
             self.deadline.set(timeouts.keep_alive_ms);
             poll_fn(|context| {
-                if self.worker.is_draining(context) {
+                if self.worker.drains() {
                     return Poll::Ready(Err(WireError::Closed));
                 }
                 match self.wire.io().tcp().poll_read_ready(context) {
@@ -118,7 +142,13 @@ impl Http1 {
         let limits = self.worker.settings.head_limits;
         poll_fn(|context| {
             let mut scratch = self.worker.scratch.borrow_mut();
-            let parse = |bytes: &[u8]| parse::request(bytes, head, &limits);
+            let parse = |bytes: &[u8]| {
+                // A client that knows we speak HTTP/2 begins with its preface (RFC 9113 §3.3).
+                if bytes.starts_with(b"PRI * HTTP/2.0\r\n") {
+                    return Err(HeadError::Http2);
+                }
+                parse::request(bytes, head, &limits)
+            };
             self.wire.poll_head(context, &mut scratch, &self.deadline, parse)
         })
         .await
@@ -152,16 +182,10 @@ impl Http1 {
                 self.body = BodyDecoder::new(framing);
                 None
             }
-            Err(error) => {
-                self.body = BodyDecoder::Done;
-                self.wants_keep_alive = false;
-                Some(match error {
-                    FramingError::Coding => {
-                        Answer::Page { status: 501, detail: "", reason: Reason::BadRequest }
-                    }
-                    _ => Answer::FrontEnd { status: 400, reason: Reason::BadRequest },
-                })
+            Err(FramingError::Coding) => {
+                Some(self.refuse(Answer::Page { status: 501, detail: "", reason: Reason::BadRequest }))
             }
+            Err(_) => Some(self.refuse(Answer::FrontEnd { status: 400, reason: Reason::BadRequest })),
         }
     }
 

@@ -7,6 +7,7 @@ use super::headers;
 use crate::exchange::{Answer, Exchange};
 use crate::http::head::{Method, Version};
 use crate::http::name::Name;
+use crate::routing::{self, PathError, Target};
 
 /// A method longer than this is nobody's.
 const LONGEST_METHOD: usize = 32;
@@ -28,17 +29,16 @@ pub fn check(exchange: &mut Exchange) -> Result<(), Answer> {
         Method::Connect => return Err(bad_request()),
         _ => {}
     }
-    if request.target().first() != Some(&b'/') {
-        let (authority, target) = absolute(request.target()).ok_or_else(bad_request)?;
-        // A client that speaks HTTP/1.1 owes a Host line also with an absolute target.
-        if request.version == Version::Http11 && !request.fields.contains(Name::Host) {
+    let target = Target::parse(request.target()).ok_or_else(bad_request)?;
+    if let Some(authority) = target.authority {
+        // A client that speaks HTTP/1.1 owes a Host line also with an absolute target, which then decides.
+        let hosts = request.fields.get_all(Name::Host).count();
+        if hosts > 1 || (hosts == 0 && request.version == Version::Http11) {
             return Err(bad_request());
         }
-        if request.fields.get_all(Name::Host).count() > 1 {
-            return Err(bad_request());
-        }
+        let (authority, origin) = (authority.to_vec(), origin_form(&target));
         request.fields.set(Name::Host, &authority);
-        request.set_target(&target);
+        request.set_target(&origin);
     }
     let mut hosts = request.fields.get_all(Name::Host);
     match (hosts.next(), hosts.next()) {
@@ -48,6 +48,12 @@ pub fn check(exchange: &mut Exchange) -> Result<(), Answer> {
     }
     drop(hosts);
     headers::remove_forged_identity(&mut request.fields);
+    match routing::normalise(request.path()) {
+        Ok(path) => exchange.path = path.into_owned(),
+        // No route can match such a path.
+        Err(PathError::NotUtf8) => exchange.path.clear(),
+        Err(_) => return Err(bad_request()),
+    }
     Ok(())
 }
 
@@ -55,18 +61,13 @@ fn bad_request() -> Answer {
     Answer::FrontEnd { status: 400, reason: Reason::BadRequest }
 }
 
-/// Authority and origin-form of an absolute target.
-fn absolute(target: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let scheme_end = target.windows(3).position(|three| three == b"://")?;
-    let scheme = &target[..scheme_end];
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
-        return None;
+/// Path and query of an absolute target.
+fn origin_form(target: &Target<'_>) -> Vec<u8> {
+    let path = if target.path.first() == Some(&b'/') { target.path } else { b"/" };
+    match target.query {
+        Some(query) => [path, b"?", query].concat(),
+        None => path.to_vec(),
     }
-    let rest = &target[scheme_end + 3..];
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    let origin = if rest.first() == Some(&b'/') { rest.to_vec() } else { [b"/", rest].concat() };
-    Some((authority.to_vec(), origin))
 }
 
 /// `host [":" port]` of RFC 3986, not empty.
@@ -113,20 +114,5 @@ mod tests {
         for host in ["", "a b", "u@h", "h/x", "[::1", "[x]", "a:b", "a:99999", "a:1:2", "a,b c", "h\\x", ":80"] {
             assert!(!is_valid_host(host.as_bytes()), "{host}");
         }
-    }
-
-    #[test]
-    fn absolute_targets_are_taken_apart() {
-        for (target, authority, origin) in [
-            ("http://a.test:8080/a/b?c", "a.test:8080", "/a/b?c"),
-            ("HTTP://a.test", "a.test", "/"),
-            ("https://a.test?x=1", "a.test", "/?x=1"),
-        ] {
-            let taken = absolute(target.as_bytes()).unwrap();
-            assert_eq!(taken, (authority.as_bytes().to_vec(), origin.as_bytes().to_vec()));
-        }
-        assert!(absolute(b"ftp://a/").is_none());
-        assert!(absolute(b"*").is_none());
-        assert!(absolute(b"a.test:443").is_none());
     }
 }

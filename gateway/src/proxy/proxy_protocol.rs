@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use tokio::io::{AsyncRead, AsyncReadExt};
+
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 /// Longest line of version 1, CRLF included.
 const LONGEST_LINE: usize = 107;
@@ -25,7 +27,27 @@ pub struct Header {
 #[error("the connection does not begin with a PROXY header")]
 pub struct NotProxy;
 
-/// Reads a header; `None` when more bytes are needed.
+/// Reads a header from a connection and not a byte more. `None` when it has none.
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Header> {
+    let mut bytes = vec![0; SIGNATURE.len()];
+    stream.read_exact(&mut bytes).await.ok()?;
+    loop {
+        let known = bytes.len();
+        match parse(&bytes).ok()? {
+            Some(header) => return Some(header),
+            None if bytes[..12] == SIGNATURE[..] && known >= 16 => {
+                let body = usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
+                bytes.resize(16 + body, 0);
+            }
+            None if bytes[..12] == SIGNATURE[..] => bytes.resize(16, 0),
+            // Version 1 says nowhere how long it is, so it is read byte by byte.
+            None => bytes.resize(known + 1, 0),
+        }
+        stream.read_exact(&mut bytes[known..]).await.ok()?;
+    }
+}
+
+/// Judges the beginning of a connection; `None` when more bytes are needed.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, NotProxy> {
     let common = bytes.len().min(SIGNATURE.len());
     if bytes[..common] == SIGNATURE[..common] {
@@ -148,6 +170,20 @@ mod tests {
         assert_eq!(parse(&v2(0x11, &[1, 2])), Err(NotProxy));
         assert_eq!(parse(&v2(0, &[])).unwrap().unwrap().source, None);
         assert_eq!(parse(&v2(0x11, &[0; 2_000])), Err(NotProxy));
+    }
+
+    #[tokio::test]
+    async fn reading_stops_at_the_end_of_the_header() {
+        for header in [
+            b"PROXY TCP4 192.0.2.1 198.51.100.1 5000 80\r\n".to_vec(),
+            v2(0x11, &[192, 0, 2, 1, 198, 51, 100, 1, 0x13, 0x88, 0, 80]),
+        ] {
+            let bytes = [&header[..], b"GET / HTTP/1.1"].concat();
+            let mut rest = &bytes[..];
+            assert_eq!(read(&mut rest).await.unwrap().source, Some("192.0.2.1:5000".parse().unwrap()));
+            assert_eq!(rest, b"GET / HTTP/1.1");
+        }
+        assert_eq!(read(&mut &b"GET / HTTP/1.1\r\n\r\n"[..]).await, None);
     }
 
     proptest! {

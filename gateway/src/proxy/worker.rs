@@ -3,19 +3,19 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
 
 use super::client_address::Trust;
 use crate::clock::Clock;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Record};
 use crate::http::head::RequestHead;
 use crate::http::http1::parse::HeadLimits;
 use crate::net::deadline::Deadlines;
 use crate::plugins::{Chosen, Phases};
 use crate::snapshot::Snapshot;
-use crate::telemetry::record;
-use crate::telemetry::counters::WorkerCounters;
+use crate::telemetry::stats::WorkerStats;
 use crate::upstream::dns::Resolver;
 use crate::upstream::pool::{Pool, PoolLimits};
 
@@ -32,7 +32,7 @@ pub struct Worker {
     /// Where everything is read to. Never borrowed across an await.
     pub scratch: RefCell<Box<[u8]>>,
     pub resolver: Resolver,
-    pub counters: Arc<WorkerCounters>,
+    pub counters: Arc<WorkerStats>,
     pub clock: Clock,
     live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     heads: RefCell<Vec<RequestHead>>,
@@ -50,6 +50,7 @@ pub struct TrafficSettings {
     pub timeouts: Timeouts,
     pub pool: PoolLimits,
     pub trust: Trust,
+    pub http2: Http2Limits,
 }
 
 /// How large an upstream's head may be: nginx's buffer is smaller, browsers' limits larger.
@@ -77,6 +78,36 @@ pub struct Timeouts {
     pub keep_alive_ms: u64,
 }
 
+/// What one HTTP/2 connection may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2Limits {
+    /// Requests at a time.
+    pub streams: u32,
+    /// Bytes in flight per stream, and per connection.
+    pub stream_window: u32,
+    pub connection_window: u32,
+    /// Streams that were reset before we had looked at them.
+    pub pending_resets: usize,
+    /// Streams that we had to reset, over the connection's life.
+    pub own_resets: usize,
+    pub ping_interval: Duration,
+    pub ping_timeout: Duration,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Http2Limits {
+            streams: 100,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            pending_resets: 20,
+            own_resets: 500,
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
 impl Default for ConnectionLimits {
     fn default() -> Self {
         ConnectionLimits { requests: 10_000, age_ms: 3_600_000, open: 10_000 }
@@ -94,7 +125,7 @@ impl Worker {
         settings: Arc<TrafficSettings>,
         live: Arc<ArcSwap<Snapshot>>,
         resolver: Resolver,
-        counters: Arc<WorkerCounters>,
+        counters: Arc<WorkerStats>,
         clock: Clock,
     ) -> Rc<Worker> {
         Rc::new(Worker {
@@ -161,9 +192,10 @@ impl Worker {
         times.response_bytes = response_bytes;
         times.total_us = self.now_us().saturating_sub(times.started_us);
         let chain = snapshot.chain(&exchange);
-        self.counters.count(&exchange, snapshot.stats(&exchange));
+        let (passed, ended) = chain.outcome(chosen, exchange.outcome.ended_by);
+        self.counters.count(&exchange, snapshot.stats(&exchange), passed, ended);
         if chain.phases().contains(Phases::LOG) {
-            chain.log(&Arc::new(record::of(&exchange)), chosen);
+            return chain.log(&Arc::new(Record::from(exchange)), chosen);
         }
         let mut heads = self.heads.borrow_mut();
         if heads.len() < SPARE_HEADS {

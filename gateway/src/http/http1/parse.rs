@@ -54,6 +54,8 @@ pub enum HeadError {
     TooLarge,
     #[error("there are too many header lines")]
     TooMany,
+    #[error("this is HTTP/2")]
+    Http2,
 }
 
 /// Reads a request's head. On `Complete` the head owns a copy of the bytes.
