@@ -255,6 +255,11 @@ impl Exchange {
         self.scratch.0.push((wanted, Box::new(value)));
     }
 
+    /// Microseconds from its beginning to a moment of Unix time.
+    pub fn elapsed_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.times.started_us)
+    }
+
     /// What is taken off the path on the way to the upstream, for `X-Forwarded-Prefix`.
     pub fn stripped_prefix(&self) -> Option<&str> {
         let matched = self.matched.as_ref()?;

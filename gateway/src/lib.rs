@@ -3,6 +3,8 @@
 //! Two halves that meet in plain values. The control plane ends in a [`model`]; the data plane starts from it.
 //! Neither imports the other's libraries.
 
+pub mod args;
+pub mod clock;
 pub mod exchange;
 pub mod http;
 pub mod model;
@@ -11,4 +13,7 @@ pub mod plugins;
 pub mod proxy;
 pub mod routing;
 pub mod schema;
+pub mod settings;
+pub mod snapshot;
+pub mod telemetry;
 pub mod upstream;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::downstream::{Announced, Downstream, Length, Start};
 use super::failure::{Failure, Progress, error};
-use super::forward::{self, Answering};
+use super::forward::{self, Answering, Connection};
 use super::worker::Worker;
 use super::{client_address, headers, intake, protocol, respond, upgrade};
 use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source};
@@ -170,9 +170,9 @@ impl<D: Downstream> Reply<'_, D> {
         down.deadline().set(idle_ms);
         let result = poll_fn(|context| {
             let mut scratch = worker.scratch.borrow_mut();
-            if !upstream.sending.is_over()
+            if !upstream.connection.sending.is_over()
                 && let Poll::Ready(Err(_)) =
-                    upstream.sending.advance(context, &mut scratch, worker, down, &mut upstream.wire)
+                    upstream.connection.sending.advance(context, &mut scratch, worker, down, &mut upstream.connection.wire)
             {
                 upstream.reusable = false;
             }
@@ -185,7 +185,7 @@ impl<D: Downstream> Reply<'_, D> {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
-                let read = upstream.wire.poll_body(context, &mut scratch, down.deadline(), &mut upstream.body);
+                let read = upstream.connection.wire.poll_body(context, &mut scratch, down.deadline(), &mut upstream.body);
                 let piece = match read {
                     Poll::Ready(Ok(piece)) => Some(piece),
                     Poll::Ready(Err(error)) if begun => return Poll::Ready(Err(cut_off(&error))),
@@ -229,21 +229,21 @@ impl<D: Downstream> Reply<'_, D> {
             }
         })
         .await;
-        self.exchange.times.receive_us = self.worker.now_us() - received_from;
+        self.exchange.times.receive_us = self.worker.now_us().saturating_sub(received_from);
         if result.is_ok() && upstream.websocket {
             self.tunnel(&mut upstream).await;
-        } else if result.is_ok() && upstream.reusable && upstream.sending.is_over() {
+        } else if result.is_ok() && upstream.reusable && upstream.connection.sending.is_over() {
             let now_ms = self.worker.deadlines.now_ms();
-            self.worker.pool.put(upstream.destination, upstream.wire, upstream.requests, now_ms);
+            let Connection { wire, destination, requests, .. } = upstream.connection;
+            self.worker.pool.put(destination, wire, requests, now_ms);
         }
-        upstream.ticket.finished(self.exchange, result.is_ok());
         result
     }
 
     async fn tunnel(&mut self, upstream: &mut Answering) {
         let deadline = self.worker.deadlines.register();
         let Some(client) = self.down.wire() else { return };
-        upgrade::tunnel(self.worker, client, &mut upstream.wire, &deadline, upstream.read_timeout_ms).await;
+        upgrade::tunnel(self.worker, client, &mut upstream.connection.wire, &deadline, upstream.read_timeout_ms).await;
     }
 
     /// No upstream has answered.
@@ -274,7 +274,7 @@ impl<D: Downstream> Reply<'_, D> {
     /// Sends an answer of the gateway's own.
     async fn answer(&mut self, answer: Answer, asked_upstream: bool, close: bool) -> Result<(), Failure> {
         let body = respond::make(self.exchange, answer);
-        self.exchange.times.answered_us = self.worker.now_us() - self.exchange.times.started_us;
+        self.exchange.times.answered_us = self.exchange.elapsed_us(self.worker.now_us());
         self.header_filter();
         headers::add_gateway_lines(self.exchange, asked_upstream);
         let length = body.len() as u64;

@@ -15,13 +15,14 @@ use super::headers::{self, Onward};
 use super::upgrade;
 use super::worker::Worker;
 use crate::exchange::{Exchange, Try};
-use crate::http::head::{Method, ResponseHead};
+use crate::http::head::{Method, ResponseHead, Version};
 use crate::http::http1::decode::BodyDecoder;
 use crate::http::http1::framing::{self, Framing};
 use crate::http::http1::parse;
+use crate::http::name::Name;
 use crate::net::wire::{Wire, WireError};
-use crate::snapshot::CompiledService;
-use crate::upstream::choose::{self, Tried};
+use crate::snapshot::{CompiledService, Place};
+use crate::upstream::choose::{NoTarget, Target, Tried};
 use crate::upstream::connect;
 use crate::upstream::pool::Destination;
 
@@ -33,18 +34,23 @@ const MOST_INTERIM: u32 = 16;
 
 /// An upstream that has begun to answer: its head is in `exchange.response`, the body still to come.
 pub struct Answering {
-    pub wire: Wire,
-    pub destination: Destination,
-    pub requests: u32,
+    pub connection: Connection,
     pub body: BodyDecoder,
-    pub sending: Sending,
     /// The connection may carry another request afterwards.
     pub reusable: bool,
     /// The upstream agreed to speak WebSocket.
     pub websocket: bool,
     pub read_timeout_ms: u64,
-    /// Told when the exchange is over.
-    pub ticket: choose::Ticket,
+    /// Busy until the exchange is over.
+    _target: Target,
+}
+
+/// A connection to a target, with the request's body still going out over it.
+pub struct Connection {
+    pub wire: Wire,
+    pub destination: Destination,
+    pub requests: u32,
+    pub sending: Sending,
 }
 
 /// The request's body on its way to the upstream.
@@ -79,57 +85,78 @@ pub async fn request<D: Downstream>(
     let gathered = gather(worker, exchange, down).await?;
     let mut tried = Tried::default();
     let mut left = service.service.retries;
+    let mut last_failure = None;
     loop {
         let begun = worker.now_us();
-        let target = match choose::target(worker, service, exchange, &tried).await {
+        let mut target = match choose_target(worker, service, &tried).await {
             Ok(target) => target,
             // What the last attempt died of says more than that nobody is left.
-            Err(failure) => return Err(tried.last_failure().unwrap_or(failure)),
+            Err(failure) => return Err(last_failure.unwrap_or(failure)),
         };
-        exchange.times.forwarded_us.get_or_insert(worker.now_us() - exchange.times.started_us);
+        let chosen = worker.now_us();
+        let balancer_us = chosen.saturating_sub(begun);
+        exchange.times.forwarded_us.get_or_insert(exchange.elapsed_us(chosen));
+        exchange.tries.push(Try {
+            address: target.address,
+            balancer_start_ns: begun * 1_000,
+            balancer_ns: balancer_us * 1_000,
+            code: None,
+            failed: false,
+            status: None,
+        });
         let mut attempt =
             Attempt { worker, service, gathered: &gathered, target: &target, websocket, reused: false };
         let result = attempt.run(exchange, down).await;
-        let chosen_us = worker.now_us().saturating_sub(begun);
-        exchange.times.upstream_us = Some(
-            worker.now_us() - exchange.times.started_us - exchange.times.forwarded_us.unwrap_or_default(),
-        );
+        let was_reused = attempt.reused;
+        let forwarded_us = exchange.times.forwarded_us.unwrap_or_default();
+        exchange.times.upstream_us = Some(exchange.elapsed_us(worker.now_us()).saturating_sub(forwarded_us));
+        let last = exchange.tries.last_mut();
         let failure = match result {
-            Ok(answering) => {
-                exchange.tries.push(attempt_record(&target, begun, chosen_us, None, exchange.response.status));
-                return Ok(answering);
+            Ok((connection, body, reusable)) => {
+                if let Some(last) = last {
+                    last.status = Some(exchange.response.status);
+                }
+                return Ok(Answering::new(connection, body, reusable, service, exchange, target));
             }
             Err(failure) => failure,
         };
-        let was_stale = attempt.reused && failure.reason == Reason::UpstreamReset;
-        exchange.tries.push(attempt_record(&target, begun, chosen_us, Some(&failure), 0));
-        target.failed(&failure);
-        if !may_retry(exchange, &gathered, &failure) || (left == 0 && !was_stale) {
+        target.failed(failure.reason);
+        let was_stale = was_reused && failure.reason == Reason::UpstreamReset;
+        let again = may_retry(exchange, &gathered, &failure) && (left > 0 || was_stale);
+        if let Some(last) = exchange.tries.last_mut() {
+            // As in Kong an attempt that could not be followed by another for its method's sake has neither.
+            last.failed = may_retry(exchange, &gathered, &failure);
+            last.code = last.failed.then(|| failure.attempt_code());
+        }
+        if !again {
             return Err(failure);
         }
         // A connection that had died in the pool says nothing about its target.
         if !was_stale {
             left -= 1;
-            tried.add(&target, failure);
+            tried.add(&target);
         }
+        last_failure = Some(failure);
     }
 }
 
-fn attempt_record(
-    target: &choose::Target,
-    begun_us: u64,
-    taken_us: u64,
-    failure: Option<&Failure>,
-    status: u16,
-) -> Try {
-    Try {
-        address: target.address,
-        balancer_start_ns: begun_us * 1_000,
-        balancer_ns: taken_us.min(target.chosen_us) * 1_000,
-        code: failure.map(Failure::attempt_code),
-        failed: failure.is_some(),
-        status: failure.is_none().then_some(status),
-    }
+async fn choose_target(worker: &Worker, service: &CompiledService, tried: &Tried) -> Result<Target, Failure> {
+    let (protocol, resolver) = (service.service.protocol, &worker.resolver);
+    let chosen = match &service.place {
+        Place::Direct(endpoint) => Target::direct(endpoint, protocol, resolver).await,
+        Place::Group(group) => {
+            Target::of_group(group, protocol, tried, resolver, worker.counters.index).await
+        }
+        Place::Broken(cause) => {
+            return Err(Failure::new(Reason::Misconfigured, cause.clone(), Progress::NotSent));
+        }
+    };
+    chosen.map_err(|nobody| match nobody {
+        NoTarget::Nobody => Failure::new(Reason::NoTarget, "no target is left", Progress::NotSent),
+        NoTarget::Name(error) => {
+            Failure::new(Reason::NameResolution, format!("{}: {error}", service.service.host), Progress::NotSent)
+        }
+    })
 }
 
 /// Another attempt is safe when nothing was sent, or when the request may be repeated and its body can be.
@@ -216,7 +243,7 @@ struct Attempt<'a> {
     worker: &'a Worker,
     service: &'a CompiledService,
     gathered: &'a Gathered,
-    target: &'a choose::Target,
+    target: &'a Target,
     websocket: bool,
     /// The connection came from the pool.
     reused: bool,
@@ -227,7 +254,7 @@ impl Attempt<'_> {
         &mut self,
         exchange: &mut Exchange,
         down: &mut D,
-    ) -> Result<Answering, Failure> {
+    ) -> Result<(Connection, BodyDecoder, bool), Failure> {
         let service = &self.service.service;
         let tls = self.service.tls.as_ref();
         let destination =
@@ -246,8 +273,10 @@ impl Attempt<'_> {
                 (Wire::new(io), 0)
             }
         };
+        let keeps_host = exchange.route().is_some_and(|route| route.preserve_host);
+        let clients = exchange.request.fields.get(Name::Host).filter(|_| keeps_host);
         let onward = Onward {
-            host: &self.target.host_header(self.service, exchange),
+            host: clients.unwrap_or(self.target.host_header.as_bytes()),
             framing: self.gathered.framing,
             prefix: exchange.stripped_prefix(),
             websocket: self.websocket,
@@ -263,24 +292,13 @@ impl Attempt<'_> {
         let head = &exchange.response;
         let framing = framing::of_response(exchange.request.method(), head)
             .map_err(|error| invalid(error.to_string()))?;
-        let websocket = head.status == 101;
-        let reusable = framing != Framing::UntilClose
-            && !websocket
-            && match head.version {
-                crate::http::head::Version::Http10 => headers::connection_lists(&head.fields, b"keep-alive"),
-                _ => !headers::connection_lists(&head.fields, b"close"),
-            };
-        Ok(Answering {
-            wire,
-            destination,
-            requests: requests + 1,
-            body: BodyDecoder::new(framing),
-            sending,
-            reusable,
-            websocket,
-            read_timeout_ms: u64::from(service.read_timeout),
-            ticket: self.target.ticket(),
-        })
+        let keeps_alive = match head.version {
+            Version::Http10 => headers::connection_lists(&head.fields, b"keep-alive"),
+            _ => !headers::connection_lists(&head.fields, b"close"),
+        };
+        let reusable = framing != Framing::UntilClose && head.status != 101 && keeps_alive;
+        let connection = Connection { wire, destination, requests: requests + 1, sending };
+        Ok((connection, BodyDecoder::new(framing), reusable))
     }
 
     /// Sends the request and reads until the final answer's head is there.
@@ -375,6 +393,21 @@ impl Attempt<'_> {
             WireError::Head(error) => invalid(format!("{address}: {error}")),
             WireError::Chunk(error) => invalid(format!("{address}: {error}")),
         }
+    }
+}
+
+impl Answering {
+    fn new(
+        connection: Connection,
+        body: BodyDecoder,
+        reusable: bool,
+        service: &CompiledService,
+        exchange: &Exchange,
+        target: Target,
+    ) -> Answering {
+        let websocket = exchange.response.status == 101;
+        let read_timeout_ms = u64::from(service.service.read_timeout);
+        Answering { connection, body, reusable, websocket, read_timeout_ms, _target: target }
     }
 }
 
