@@ -26,6 +26,7 @@ use crate::http::fields::Fields;
 use crate::model::Route;
 
 pub use path::{PathError, Target, normalise};
+pub use pattern::PatternError;
 pub use protocol::{Verdict, protocol_verdict};
 pub use router::Router;
 pub use upstream_path::UpstreamPath;
@@ -80,6 +81,6 @@ impl RouteMatch<'_> {
 }
 
 /// Whether a route's path, without its `~`, is a regular expression that the router can use.
-pub fn check_path_expression(source: &str) -> Result<(), regex::Error> {
+pub fn check_path_expression(source: &str) -> Result<(), PatternError> {
     pattern::Pattern::new(source).map(|_| ())
 }

@@ -3,6 +3,8 @@
 //!
 //! Shares with the router only the ranking, which has tests of its own.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -40,7 +42,8 @@ fn match_path(path: &RoutePath, request: &str) -> Option<(Range<usize>, Vec<Stri
     match path {
         RoutePath::Prefix(prefix) => request.starts_with(prefix).then(|| (0..prefix.len(), vec![])),
         RoutePath::Regex(source) => {
-            let captures = Regex::new(&format!("^{source}")).unwrap().captures(request)?;
+            let expression = regex(&format!("^{source}"));
+            let captures = expression.captures(request)?;
             let groups: Vec<String> =
                 captures.iter().map(|group| group.map_or("", |group| group.as_str()).to_owned()).collect();
             let range = captures.get(0).unwrap().range();
@@ -63,11 +66,19 @@ fn admits(route: &Route, request: &RouteRequest<'_>) -> bool {
             request.fields.iter().filter(|field| fold(field.name) == fold(name.as_bytes())).any(|field| {
                 let value = String::from_utf8_lossy(field.value).to_lowercase();
                 values.iter().any(|welcome| match welcome.to_lowercase().strip_prefix("~*") {
-                    Some(expression) => Regex::new(expression).unwrap().is_match(&value),
+                    Some(expression) => regex(expression).is_match(&value),
                     None => welcome.to_lowercase() == value,
                 })
             })
         })
+}
+
+/// Compiling again and again is the one slowness that would show.
+fn regex(source: &str) -> Regex {
+    thread_local!(static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default());
+    COMPILED.with_borrow_mut(|compiled| {
+        compiled.entry(source.to_owned()).or_insert_with(|| Regex::new(source).unwrap()).clone()
+    })
 }
 
 fn fold(name: &[u8]) -> String {

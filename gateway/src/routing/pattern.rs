@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use regex::Regex;
+use regex_automata::meta::{BuildError, Config, Regex};
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
@@ -15,6 +15,8 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 pub(super) struct Pattern {
     /// What every path that matches begins with.
     literal: Box<[u8]>,
+    /// Something else that every path that matches contains; empty when nothing is known.
+    inner: Box<[u8]>,
     rest: Rest,
 }
 
@@ -26,19 +28,40 @@ enum Rest {
     Regex(Regex),
 }
 
+/// Why a regular expression can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PatternError {
+    /// Reads as `regex parse error:`, the expression, a mark under the place, the reason.
+    #[error(transparent)]
+    Syntax(Box<regex_syntax::Error>),
+    #[error("the regular expression is too large once compiled; make its repetitions or classes smaller")]
+    TooLarge(#[source] Box<BuildError>),
+}
+
+/// The compiled form of an expression may have this many bytes.
+const LARGEST: usize = 10 << 20;
+
 /// Numbered groups, index 0 the whole match, and named ones. Both empty when the expression has no groups.
 pub(super) type Groups = (Vec<String>, Vec<(String, String)>);
 
 impl Pattern {
     /// Compiles what follows the `~` of a path.
-    pub(super) fn new(source: &str) -> Result<Pattern, regex::Error> {
-        let anchored = format!("^{source}");
-        let syntax = |error: regex_syntax::Error| regex::Error::Syntax(error.to_string());
-        let hir = regex_syntax::parse(&anchored).map_err(syntax)?;
+    pub(super) fn new(source: &str) -> Result<Pattern, PatternError> {
+        let syntax = |error| PatternError::Syntax(Box::new(error));
+        let hir = regex_syntax::parse(&format!("^{source}")).map_err(syntax)?;
         if let Some((literal, rest)) = plain(&hir) {
-            return Ok(Pattern { literal, rest });
+            return Ok(Pattern { literal, inner: Box::default(), rest });
         }
-        Ok(Pattern { literal: beginning(&hir), rest: Rest::Regex(Regex::new(&anchored)?) })
+        // There may be thousands of expressions and a path is short: backtracking within bounds takes an eighth of the
+        // memory of the automata that are left out, and half the time to compile.
+        let frugal = Config::new().nfa_size_limit(Some(LARGEST)).onepass(false).hybrid(false).dfa(false);
+        let too_large = |error| PatternError::TooLarge(Box::new(error));
+        let regex = Regex::builder().configure(frugal).build_from_hir(&hir).map_err(too_large)?;
+        Ok(Pattern { literal: beginning(&hir), inner: inner(&hir), rest: Rest::Regex(regex) })
+    }
+
+    pub(super) fn inner(&self) -> &[u8] {
+        &self.inner
     }
 
     pub(super) fn literal(&self) -> &[u8] {
@@ -60,15 +83,12 @@ impl Pattern {
         if regex.captures_len() < 2 {
             return Groups::default();
         }
-        let Some(captures) = regex.captures(path) else { return Groups::default() };
-        let text = |group: Option<regex::Match<'_>>| {
-            group.map_or_else(String::new, |group| group.as_str().to_owned())
-        };
-        let named = regex
-            .capture_names()
-            .flatten()
-            .filter_map(|name| captures.name(name).map(|group| (name.to_owned(), group.as_str().to_owned())));
-        (captures.iter().map(text).collect(), named.collect())
+        let mut captures = regex.create_captures();
+        regex.captures(path, &mut captures);
+        let text = |group: regex_automata::Span| path[group.range()].to_owned();
+        let named = regex.group_info().pattern_names(regex_automata::PatternID::ZERO).zip(captures.iter());
+        let named = named.filter_map(|(name, group)| Some((name?.to_owned(), text(group?))));
+        (captures.iter().map(|group| group.map(text).unwrap_or_default()).collect(), named.collect())
     }
 }
 
@@ -94,8 +114,34 @@ fn beginning(hir: &Hir) -> Box<[u8]> {
     Extractor::new().extract(hir).longest_common_prefix().unwrap_or_default().into()
 }
 
+/// The longest text that every match contains behind its literal.
+fn inner(hir: &Hir) -> Box<[u8]> {
+    let HirKind::Concat(parts) = hir.kind() else { return Box::default() };
+    let behind = match parts.as_slice() {
+        [_, literal, rest @ ..] if matches!(literal.kind(), HirKind::Literal(_)) => rest,
+        parts => parts,
+    };
+    let mut longest: &[u8] = &[];
+    for part in behind {
+        keep_longest_literal(part, &mut longest);
+    }
+    longest.into()
+}
+
+fn keep_longest_literal<'h>(hir: &'h Hir, longest: &mut &'h [u8]) {
+    match hir.kind() {
+        HirKind::Literal(literal) if literal.0.len() > longest.len() => *longest = &literal.0,
+        HirKind::Concat(parts) => parts.iter().for_each(|part| keep_longest_literal(part, longest)),
+        HirKind::Capture(group) => keep_longest_literal(&group.sub, longest),
+        HirKind::Repetition(repeated) if repeated.min > 0 => keep_longest_literal(&repeated.sub, longest),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use regex::Regex;
+
     use super::*;
 
     fn literal(source: &str) -> String {
@@ -117,6 +163,17 @@ mod tests {
     }
 
     #[test]
+    fn the_inner_text_is_the_longest_that_must_follow() {
+        let inner = |source| String::from_utf8(Pattern::new(source).unwrap().inner().to_vec()).unwrap();
+        assert_eq!(inner(r"/v\d+/users$"), "/users");
+        assert_eq!(inner(r"/v\d+(/x)(/long/)?/y+"), "/x");
+        assert_eq!(inner(r"/v\d+(/xyz){2}/y"), "/xyz");
+        assert_eq!(inner("/(a|b)"), "");
+        assert_eq!(inner("/a|/b"), "");
+        assert_eq!(inner("/foo"), "");
+    }
+
+    #[test]
     fn plain_text_needs_no_expression() {
         for (source, plain) in
             [("/foo", true), ("/foo$", true), (r"/a\.b$", true), ("/fo?o", false), ("/a|/b", false)]
@@ -135,9 +192,9 @@ mod tests {
         ];
         for source in sources {
             let regex = Regex::new(&format!("^{source}")).unwrap();
+            let pattern = Pattern::new(source).unwrap();
             for path in paths {
                 let expected = regex.find(path).map(|found| found.range());
-                let pattern = Pattern::new(source).unwrap();
                 assert_eq!(pattern.find(path), expected, "{source} {path}");
                 assert!(
                     expected.is_none() || path.as_bytes().starts_with(pattern.literal()),
@@ -161,7 +218,9 @@ mod tests {
 
     #[test]
     fn a_bad_expression_is_an_error() {
-        assert!(Pattern::new("/a(").is_err());
-        assert!(Pattern::new("/a(?=b)").is_err());
+        let error = Pattern::new("/a(?=b)").unwrap_err().to_string();
+        assert!(error.starts_with("regex parse error:\n    ^/a(?=b)\n"), "{error}");
+        assert!(matches!(Pattern::new("/a("), Err(PatternError::Syntax(_))));
+        assert!(matches!(Pattern::new(r"/(\w{100}){100}"), Err(PatternError::TooLarge(_))));
     }
 }

@@ -6,45 +6,72 @@
 /// An immutable map from prefixes to values.
 #[derive(Debug)]
 pub(super) struct Prefixes<T> {
-    nodes: Box<[Node<T>]>,
-}
-
-#[derive(Debug)]
-struct Node<T> {
-    key: Box<[u8]>,
-    /// The longest other key that this one begins with.
-    parent: Option<u32>,
-    value: T,
+    /// All keys in order, in one piece: a search touches many of them.
+    text: Box<[u8]>,
+    /// Where each key ends.
+    ends: Box<[u32]>,
+    /// The longest other key that each key begins with.
+    parents: Box<[Option<u32>]>,
+    values: Box<[T]>,
 }
 
 impl<T> Prefixes<T> {
-    /// The parent of each key has been made when `make` is called for it, and is passed along.
+    /// Makes the values in the order of the keys. `make` is given the value of the key's parent, which is there by then.
     pub(super) fn new<V>(
-        mut entries: Vec<(Box<[u8]>, V)>,
+        mut entries: Vec<(&[u8], V)>,
         mut make: impl FnMut(V, Option<&T>) -> T,
     ) -> Prefixes<T> {
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut nodes: Vec<Node<T>> = Vec::with_capacity(entries.len());
-        for (key, value) in entries {
-            let mut parent = nodes.len().checked_sub(1);
-            while let Some(at) = parent
-                && !key.starts_with(&nodes[at].key)
+        entries.sort_by_key(|(key, _)| *key);
+        let keys: Vec<&[u8]> = entries.iter().map(|(key, _)| *key).collect();
+        let mut end = 0;
+        let ends = keys.iter().map(|key| {
+            end += key.len() as u32;
+            end
+        });
+        let ends = ends.collect();
+        let (mut parents, mut values): (Vec<Option<u32>>, Vec<T>) = Default::default();
+        for (at, (key, value)) in entries.into_iter().enumerate() {
+            let mut parent = at.checked_sub(1).map(|before| before as u32);
+            while let Some(before) = parent
+                && !key.starts_with(keys[before as usize])
             {
-                parent = nodes[at].parent.map(|at| at as usize);
+                parent = parents[before as usize];
             }
-            let value = make(value, parent.map(|at| &nodes[at].value));
-            nodes.push(Node { key, parent: parent.map(|at| at as u32), value });
+            let value = make(value, parent.map(|parent| &values[parent as usize]));
+            parents.push(parent);
+            values.push(value);
         }
-        Prefixes { nodes: nodes.into() }
+        Prefixes { text: keys.concat().into(), ends, parents: parents.into(), values: values.into() }
     }
 
     /// The values of all keys that the path begins with, the longest key first.
     pub(super) fn covering<'a>(&'a self, path: &'a [u8]) -> impl Iterator<Item = &'a T> + 'a {
-        let last = self.nodes.partition_point(|node| *node.key <= *path).checked_sub(1);
-        let chain = std::iter::successors(last.map(|at| &self.nodes[at]), |node| {
-            node.parent.map(|at| &self.nodes[at as usize])
-        });
-        chain.filter(|node| path.starts_with(&node.key)).map(|node| &node.value)
+        let chain = std::iter::successors(self.last_up_to(path), |at| self.parents[*at as usize]);
+        chain
+            .filter(|at| self.key(*at).is_none_or(|key| path.starts_with(key)))
+            .map(|at| &self.values[at as usize])
+    }
+
+    /// The greatest key that doesn't exceed the path.
+    fn last_up_to(&self, path: &[u8]) -> Option<u32> {
+        let (mut low, mut high) = (0, self.ends.len() as u32);
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.key(middle).is_none_or(|key| key <= path) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low.checked_sub(1)
+    }
+
+    /// `None` is the empty key. Comparing nothing with something may cost more than comparing something: where the
+    /// processor compares by masked loads, an address without memory behind it is dear even under an empty mask.
+    fn key(&self, at: u32) -> Option<&[u8]> {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        let end = self.ends[at as usize];
+        (start < end).then(|| &self.text[start as usize..end as usize])
     }
 }
 
@@ -55,7 +82,7 @@ mod tests {
     use super::*;
 
     fn prefixes(keys: &[&str]) -> Prefixes<String> {
-        let entries = keys.iter().map(|key| (key.as_bytes().into(), (*key).to_owned())).collect();
+        let entries = keys.iter().map(|key| (key.as_bytes(), (*key).to_owned())).collect();
         Prefixes::new(entries, |value, _| value)
     }
 
@@ -72,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_value_can_build_on_its_parents() {
-        let entries = ["/a/b", "/", "/a", "/c"].map(|key| (key.as_bytes().into(), key)).into();
+        let entries = ["/a/b", "/", "/a", "/c"].map(|key| (key.as_bytes(), key)).into();
         let depths = Prefixes::new(entries, |_, parent| parent.map_or(0, |depth: &u32| depth + 1));
         assert_eq!(depths.covering(b"/a/b/c").copied().collect::<Vec<_>>(), [2, 1, 0]);
         assert_eq!(depths.covering(b"/c").copied().collect::<Vec<_>>(), [1, 0]);

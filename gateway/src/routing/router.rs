@@ -9,6 +9,7 @@ mod compile;
 use std::ops::Range;
 use std::sync::Arc;
 
+use aho_corasick::AhoCorasick;
 use hashbrown::HashMap;
 
 use super::header::{self, HeaderRule};
@@ -60,8 +61,17 @@ struct Candidates {
     best: u32,
     /// Those that the lists below don't sort out, as all lists by rank.
     open: Box<[Candidate]>,
+    by_inner_text: Option<Box<ByInnerText>>,
     by_header: Box<[ByHeader]>,
     by_server_name: Option<Box<ByServerName>>,
+}
+
+/// Candidates by what their expressions demand to be somewhere in the path.
+#[derive(Debug)]
+struct ByInnerText {
+    texts: AhoCorasick,
+    /// By the text's number.
+    lists: Box<[Box<[Candidate]>]>,
 }
 
 /// Candidates by the value that they demand of one header.
@@ -160,6 +170,11 @@ impl Search<'_> {
 
     fn candidates(&mut self, candidates: &Candidates) {
         self.list(&candidates.open);
+        if let Some(by) = &candidates.by_inner_text {
+            for text in by.texts.find_overlapping_iter(self.request.path) {
+                self.list(&by.lists[text.pattern()]);
+            }
+        }
         for by in &candidates.by_header {
             for value in header::values(self.request.fields, &by.name) {
                 if let Some(list) = by.values.get(&*value) {

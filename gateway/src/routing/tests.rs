@@ -303,8 +303,35 @@ fn any_question() -> impl Strategy<Value = Question> {
     )
 }
 
+/// Expressions that begin alike and differ in what they contain.
+fn any_expression() -> impl Strategy<Value = String> {
+    let begins = prop::sample::select(&[r"/v\d+", "/v[12]", "/(v1|v2)", "/v."][..]);
+    let contains = prop::sample::select(&["/a", "/ab", "/abc", "b", "/a/b", "", "(/x)+", "/é"][..]);
+    let ends = prop::sample::select(&["", "$", "/?$", ".+", "(/.*)?$"][..]);
+    (begins, contains, ends).prop_map(|(begins, contains, ends)| format!("~{begins}{contains}{ends}"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 400 } else { 20_000 }))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn many_expressions_with_one_beginning_are_told_apart(
+        routes in prop::collection::vec((any_expression(), 0..3i64), 0..40),
+        paths in prop::collection::vec("/v[123](/a|/ab|/x|b|/|/é|c){0,4}", 1..12),
+    ) {
+        let routes: Vec<Arc<Route>> = (0..).zip(routes).map(|(id, (expression, regex_priority))| {
+            let mut route = Route::clone(&with_paths(id, &[&expression]));
+            route.regex_priority = regex_priority;
+            Arc::new(route)
+        }).collect();
+        let router = Router::new(routes.clone());
+        let fields = Fields::default();
+        for path in &paths {
+            let request = request("a.test", path, &fields);
+            let found = router.find(&request).map(|found| (found.index, found.matched, found.captures));
+            prop_assert_eq!(found, naive::find(&routes, &request), "{}", path);
+        }
+    }
 
     #[test]
     fn the_router_agrees_with_the_naive_one(

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use aho_corasick::AhoCorasick;
 use hashbrown::HashMap;
 
-use super::{ByHeader, ByServerName, Candidate, Candidates, Entry, Paths, Router};
+use super::{ByHeader, ByInnerText, ByServerName, Candidate, Candidates, Entry, Paths, Router};
 use crate::model::{Route, RoutePath};
 use crate::routing::header::{HeaderRule, is_same_name};
 use crate::routing::names::{NamePattern, Names, split_port};
@@ -21,8 +22,10 @@ type Ranks = Vec<(u32, Option<u16>)>;
 /// A path's text for the index, and the candidates under it.
 type ByPath<'a> = HashMap<&'a [u8], Vec<Candidate>>;
 
-/// The value of a header, and the candidates that it admits.
-type ByValue = HashMap<Box<[u8]>, Vec<Candidate>>;
+/// Something that a request has, and the candidates that demand it.
+type ByText = HashMap<Box<[u8]>, Vec<Candidate>>;
+
+const FEW_EXPRESSIONS: usize = 4;
 
 pub(super) fn compile(routes: Box<[Arc<Route>]>, known: &Patterns) -> Router {
     let mut parts: Vec<(usize, Part<'_>)> = routes
@@ -145,40 +148,46 @@ impl Groups<'_> {
                 }
             }
         }
-        let entries = by_path.into_iter().map(|(text, list)| (text.into(), list)).collect();
-        Prefixes::new(entries, |list, parent| self.candidates(&list, parent))
+        Prefixes::new(by_path.into_iter().collect(), |list, parent| self.candidates(&list, parent))
     }
 
+    /// Files each candidate under the most telling thing that it demands.
     fn candidates(&self, list: &[Candidate], parent: Option<&Candidates>) -> Candidates {
-        let best = list.iter().map(|candidate| candidate.rank).min().unwrap_or(u32::MAX);
         let mut open = Vec::new();
-        let mut by_header: Vec<(&[u8], ByValue)> = Vec::new();
+        let mut by_inner_text = ByText::new();
+        let mut by_header: Vec<(&[u8], ByText)> = Vec::new();
         let mut by_server_name: Names<Vec<Candidate>> = Names::default();
         let mut with_server_name = Vec::new();
-        for candidate in list {
+        for &candidate in list {
             let entry = &self.entries[candidate.rank as usize];
-            let key = entry.headers.iter().find_map(|rule| Some((rule.name(), rule.plain_values()?)));
-            if let Some((name, values)) = key {
+            let inner_text = inner_text(entry, candidate);
+            let header = entry.headers.iter().find_map(|rule| Some((rule.name(), rule.plain_values()?)));
+            if let Some((name, values)) = header {
                 let at =
                     by_header.iter().position(|(other, _)| is_same_name(name, other)).unwrap_or_else(|| {
-                        by_header.push((name, ByValue::new()));
+                        by_header.push((name, ByText::new()));
                         by_header.len() - 1
                     });
                 for value in values {
-                    by_header[at].1.entry_ref(value).or_default().push(*candidate);
+                    by_header[at].1.entry_ref(value).or_default().push(candidate);
                 }
+            } else if !inner_text.is_empty() {
+                by_inner_text.entry(inner_text.into()).or_default().push(candidate);
             } else if entry.snis.is_empty() {
-                open.push(*candidate);
+                open.push(candidate);
             } else {
-                with_server_name.push(*candidate);
+                with_server_name.push(candidate);
                 for sni in &entry.snis {
-                    by_server_name.entry(sni.clone()).push(*candidate);
+                    by_server_name.entry(sni.clone()).push(candidate);
                 }
             }
         }
+        let by_inner_text = search_texts(by_inner_text, &mut open);
+        let best = list.iter().map(|candidate| candidate.rank).min().unwrap_or(u32::MAX);
         Candidates {
             best: best.min(parent.map_or(u32::MAX, |parent| parent.best)),
             open: sorted(open),
+            by_inner_text,
             by_header: by_header
                 .into_iter()
                 .map(|(name, values)| ByHeader {
@@ -191,6 +200,24 @@ impl Groups<'_> {
             }),
         }
     }
+}
+
+fn inner_text(entry: &Entry, candidate: Candidate) -> &[u8] {
+    match (&entry.paths, candidate.pattern) {
+        (Paths::Patterns(patterns), Some(pattern)) => patterns[pattern as usize].inner(),
+        _ => &[],
+    }
+}
+
+/// A few expressions are run sooner than their texts are searched for.
+fn search_texts(by_text: ByText, open: &mut Vec<Candidate>) -> Option<Box<ByInnerText>> {
+    let (texts, lists): (Vec<_>, Vec<_>) = by_text.into_iter().unzip();
+    let many = texts.len() > FEW_EXPRESSIONS;
+    let Some(texts) = many.then(|| AhoCorasick::new(&texts).ok()).flatten() else {
+        open.extend(lists.into_iter().flatten());
+        return None;
+    };
+    Some(Box::new(ByInnerText { texts, lists: lists.into_iter().map(sorted).collect() }))
 }
 
 fn sorted(mut list: Vec<Candidate>) -> Box<[Candidate]> {
