@@ -31,6 +31,9 @@ pub struct Exchange {
     pub credential: Option<Uuid>,
     /// Header lines that plugins put on the answer, whoever makes it. Each replaces lines of its name.
     pub on_response: Fields,
+    /// The whole request body, if a plugin asked for it and it is not too long. What is here when the access
+    /// phase is over is what the upstream gets.
+    pub body: Option<Bytes>,
     /// Refuse the request with 413 when its body turns out longer than this many bytes.
     pub body_limit: Option<u64>,
     /// The answer's head once there is one.
@@ -189,6 +192,7 @@ impl Exchange {
             consumer: None,
             credential: None,
             on_response: Fields::default(),
+            body: None,
             body_limit: None,
             response: ResponseHead::default(),
             outcome: Outcome::default(),

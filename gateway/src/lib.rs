@@ -3,6 +3,7 @@
 //! Two halves that meet in plain values. The control plane ends in a [`model`]; the data plane starts from it.
 //! Neither imports the other's libraries.
 
+pub mod clock;
 pub mod exchange;
 pub mod http;
 pub mod model;
