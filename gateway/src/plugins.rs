@@ -5,19 +5,55 @@
 //! phase may wait. "Answer now" is a value, not an error. What must outlive a generation (counters, queues)
 //! lives in [`environment`].
 
+mod acl;
+mod basic_auth;
+pub mod chain;
+mod correlation_id;
+pub mod credentials;
 pub mod environment;
+mod function;
+pub mod http_log;
+mod identity;
+pub mod ip_restriction;
+pub mod json;
+mod jwt;
+mod key_auth;
+pub mod log_entry;
+mod lua;
+pub mod query;
+pub mod rate_limiting;
+pub mod registry;
+mod request_size_limiting;
+mod request_termination;
+#[cfg(test)]
+mod testing;
 
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use admin_api::Reason;
+use bytes::Bytes;
+use serde_json::Value;
+
+pub use self::chain::{Chain, ChainEnd, Chosen, Failure, Plugins};
+pub use self::environment::Environment;
 use crate::exchange::{Answer, Exchange, Record};
+
+/// The longest request body that plugins get to see.
+pub const BODY_SIGHT: usize = 1024 * 1024;
 
 /// The life of one configured plugin. Phases carry Kong's names and run in this order.
 pub trait Plugin: Send + Sync {
     /// The phases it takes part in.
     fn phases(&self) -> Phases;
+
+    /// Whether it wants the request's body in `exchange.body` before its access phase. A body longer than
+    /// [`BODY_SIGHT`] is not shown to anybody.
+    fn wants_body(&self) -> bool {
+        false
+    }
 
     /// Before the request is forwarded, after routing. Instances are ordered by priority, highest first.
     fn access<'a>(&'a self, exchange: &'a mut Exchange) -> Flow<'a> {
@@ -58,6 +94,7 @@ impl Phases {
     pub const ACCESS: Phases = Phases(1);
     pub const HEADER_FILTER: Phases = Phases(2);
     pub const LOG: Phases = Phases(4);
+    pub const ALL: Phases = Phases(7);
 
     /// Both sets together.
     #[must_use]
@@ -69,4 +106,25 @@ impl Phases {
     pub const fn contains(self, other: Phases) -> bool {
         self.0 & other.0 == other.0
     }
+}
+
+/// Kong's *error* answer. Kong can't make one with a status outside 400 to 599, and fails; so does this.
+fn refuse<'a>(status: f64, message: impl Into<Cow<'static, str>>, reason: Reason) -> Flow<'a> {
+    let whole = status as u16;
+    if (400..=599).contains(&whole) && f64::from(whole) == status {
+        return Flow::Answer(Answer::Error { status: whole, message: message.into(), reason });
+    }
+    Flow::Fail(
+        format!("a refusal has to have a status from 400 to 599, not {status}: change the setting").into(),
+    )
+}
+
+/// Kong's *exit* with a JSON body.
+fn exit_json<'a>(status: u16, body: &Value, reason: Reason) -> Flow<'a> {
+    Flow::Answer(Answer::Exit {
+        status,
+        content_type: Some("application/json; charset=utf-8".into()),
+        body: Bytes::from(json::text(body)),
+        reason,
+    })
 }

@@ -1,10 +1,70 @@
 //! What plugins get from outside, and what of theirs outlives a generation.
 
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::http_log::{LogTotals, LogWork};
+use super::rate_limiting::counters::Counters;
+use crate::clock::Clock;
 
 /// One per process. Cloned into every plugin that asks.
 #[derive(Clone)]
 pub struct Environment {
     /// The control runtime: senders of log entries and other work that must not run on a worker.
     pub runtime: Handle,
+    pub clock: Clock,
+    /// What rate-limiting has counted.
+    pub counters: Arc<Counters>,
+    /// Log entries on their way to collectors.
+    pub logs: Arc<LogWork>,
+    pub node: Arc<Node>,
+}
+
+/// Who this process is, for plugins that tell.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// New at every start.
+    pub id: Uuid,
+    pub hostname: String,
+}
+
+/// Turns host names into addresses, for connections that plugins make.
+pub trait Resolve: Send + Sync {
+    /// Addresses of a host, in the order in which they are to be tried.
+    fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+}
+
+impl Environment {
+    /// Plugins ask the system for names unless there is a `resolver`.
+    pub fn new(runtime: Handle, clock: Clock, resolver: Option<Arc<dyn Resolve>>) -> Environment {
+        Environment {
+            counters: Arc::new(Counters::new(clock.clone())),
+            logs: LogWork::new(runtime.clone(), clock.clone(), resolver),
+            node: Arc::new(Node { id: Uuid::new_v4(), hostname: hostname() }),
+            runtime,
+            clock,
+        }
+    }
+
+    /// What has become of all log entries so far.
+    pub fn log_totals(&self) -> LogTotals {
+        self.logs.totals()
+    }
+
+    /// Sends what is waiting to be sent, for no longer than `grace`. Says how many log entries were lost.
+    pub async fn shutdown(&self, grace: Duration) -> u64 {
+        self.logs.shutdown(grace).await
+    }
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

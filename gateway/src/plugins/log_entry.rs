@@ -1,0 +1,299 @@
+//! A finished exchange as Kong's log JSON.
+//!
+//! Names, shapes and units are those of Kong's serializer; the order of keys, which is arbitrary there, is
+//! fixed here. Header values are logged as they were sent, apart from credentials in `Authorization` and
+//! `Proxy-Authorization`.
+
+mod entities;
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use admin_api::Reason;
+use serde_json::json;
+
+use super::{json, query};
+use crate::exchange::{Matched, Record, Source, Try};
+use crate::http::fields::Fields;
+use crate::http::name::Name;
+use crate::model::{Consumer, WORKSPACE};
+pub use entities::{Entities, as_in_kong};
+
+/// Most header lines that an entry shows, as in Kong.
+const MOST_HEADERS: usize = 100;
+
+/// Appends the entry of a record. `entities` keeps what routes and services look like.
+pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
+    let mut entry = Object::begin(out);
+    write_request(&mut entry, record);
+    entry.string("upstream_uri", &record.upstream_target);
+    entry.string("upstream_status", upstream_status(record).as_bytes());
+    write_response(&mut entry, record);
+    write_latencies(&mut entry, record);
+    // A redirect to HTTPS leaves no trace of the route that asked for it.
+    if let Some(matched) = record.matched.as_ref().filter(|_| record.outcome.reason != Reason::HttpsRequired)
+    {
+        write_matched(&mut entry, matched, &record.tries, entities);
+    }
+    if let Some(credential) = record.credential {
+        json::value(entry.key("authenticated_entity"), &json!({"id": credential}));
+    }
+    if let Some(consumer) = &record.consumer {
+        write_consumer(entry.key("consumer"), consumer);
+    }
+    entry.string("client_ip", address(record.client.address).as_bytes());
+    entry.number("started_at", record.times.started_us / 1_000);
+    entry.string("source", if record.outcome.source == Source::Service { b"upstream" } else { b"kong" });
+    entry.string("workspace", WORKSPACE.to_string().as_bytes());
+    entry.string("workspace_name", b"default");
+    if let Some(id) = &record.correlation_id {
+        entry.string("correlation_id", id.as_bytes());
+    }
+    entry.end();
+}
+
+/// The part of a request target that names the resource: `/a?b`, also of `http://host/a?b`.
+pub fn resource(target: &[u8]) -> &[u8] {
+    let Some(rest) = authority_and_resource(target) else { return target };
+    rest.iter().position(|byte| matches!(byte, b'/' | b'?')).map_or(&[], |at| &rest[at..])
+}
+
+/// The host a client asked for, lower-case and without a port: from an absolute target, else from `Host`.
+/// Without either it is `kong`, which is what Kong's server is called.
+pub fn host(target: &[u8], fields: &Fields) -> String {
+    let authority = match authority_and_resource(target) {
+        Some(rest) => {
+            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+            Some(&rest[..end])
+        }
+        None => fields.get(Name::Host),
+    };
+    let Some(authority) = authority.filter(|authority| !authority.is_empty()) else {
+        return "kong".to_owned();
+    };
+    let port = authority.iter().rposition(|byte| *byte == b':');
+    let port = port.filter(|at| authority[at + 1..].iter().all(u8::is_ascii_digit));
+    let host = &authority[..port.unwrap_or(authority.len())];
+    String::from_utf8_lossy(host).to_ascii_lowercase()
+}
+
+fn authority_and_resource(target: &[u8]) -> Option<&[u8]> {
+    ["http://", "https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+    })
+}
+
+fn write_request(entry: &mut Object<'_>, record: &Record) {
+    let uri = resource(&record.target);
+    let scheme = if record.client.tls.is_some() { "https" } else { "http" };
+    let mut url =
+        format!("{scheme}://{}:{}", host(&record.target, &record.request.fields), record.client.local.port())
+            .into_bytes();
+    url.extend_from_slice(uri);
+    let method = record.request.method_bytes();
+
+    let mut request = Object::begin(entry.key("request"));
+    request.string("id", record.id.as_bytes());
+    request.string("uri", uri);
+    request.string("url", &url);
+    request.string("method", if method.is_empty() { b"GET" } else { method });
+    write_query(request.key("querystring"), uri);
+    write_headers(request.key("headers"), &record.request.fields, true);
+    request.number("size", record.times.request_bytes);
+    if let Some(tls) = &record.client.tls {
+        let tls = json!({"version": tls.version, "cipher": tls.cipher, "client_verify": "NONE"});
+        json::value(request.key("tls"), &tls);
+    }
+    request.end();
+}
+
+fn write_response(entry: &mut Object<'_>, record: &Record) {
+    let mut response = Object::begin(entry.key("response"));
+    response.number("status", record.response.status);
+    write_headers(response.key("headers"), &record.response.fields, false);
+    response.number("size", record.times.response_bytes);
+    response.end();
+}
+
+/// Milliseconds. `kong` is the gateway's own time until it forwarded or answered; `proxy` is −1 for what was
+/// not forwarded.
+fn write_latencies(entry: &mut Object<'_>, record: &Record) {
+    let times = &record.times;
+    let own = times.forwarded_us.unwrap_or(times.answered_us) / 1_000;
+    let proxy = times.upstream_us.map_or(-1, |us| (us / 1_000) as i64);
+    let latencies = json!({
+        "kong": own,
+        "proxy": proxy,
+        "request": times.total_us / 1_000,
+        "receive": times.receive_us / 1_000,
+    });
+    json::value(entry.key("latencies"), &latencies);
+}
+
+fn write_matched(entry: &mut Object<'_>, matched: &Matched, tries: &[Try], entities: &mut Entities) {
+    let route = entities.route(&matched.route);
+    entry.key("route").extend_from_slice(&route);
+    if let Some(service) = &matched.service {
+        let service = entities.service(service);
+        entry.key("service").extend_from_slice(&service);
+    }
+    write_tries(entry.key("tries"), tries);
+}
+
+fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
+    out.push(b'[');
+    for (at, attempt) in tries.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        let mut object = Object::begin(out);
+        object.string("ip", address(attempt.address.ip()).as_bytes());
+        object.number("port", attempt.address.port());
+        object.number("balancer_start", attempt.balancer_start_ns / 1_000_000);
+        object.number("balancer_start_ns", attempt.balancer_start_ns);
+        object.number("balancer_latency", attempt.balancer_ns / 1_000_000);
+        object.number("balancer_latency_ns", attempt.balancer_ns);
+        if attempt.failed {
+            object.string("state", b"failed");
+        }
+        if let Some(code) = attempt.code {
+            object.number("code", code);
+        }
+        object.end();
+    }
+    out.push(b']');
+}
+
+/// The status of each attempt, `502, 200`. One without an answer shows what it would have been answered with;
+/// `-` when the client left before that was known.
+fn upstream_status(record: &Record) -> String {
+    let status = |attempt: &Try| {
+        let status = attempt.status.or(attempt.code).unwrap_or(record.response.status);
+        if status == 499 { "-".to_owned() } else { status.to_string() }
+    };
+    record.tries.iter().map(status).collect::<Vec<_>>().join(", ")
+}
+
+fn write_consumer(out: &mut Vec<u8>, consumer: &Consumer) {
+    let mut object = Object::begin(out);
+    object.string("id", consumer.id.to_string().as_bytes());
+    if let Some(username) = &consumer.username {
+        object.string("username", username.as_bytes());
+    }
+    if let Some(custom_id) = &consumer.custom_id {
+        object.string("custom_id", custom_id.as_bytes());
+    }
+    if let Some(tags) = &consumer.tags {
+        json::value(object.key("tags"), &json!(tags));
+    }
+    object.number("created_at", consumer.created_at);
+    object.number("updated_at", consumer.updated_at);
+    object.end();
+}
+
+fn write_query(out: &mut Vec<u8>, uri: &[u8]) {
+    let query = memchr::memchr(b'?', uri).map_or(&[][..], |at| &uri[at + 1..]);
+    let arguments: Vec<_> = query::arguments(query).collect();
+    write_grouped(
+        out,
+        &arguments,
+        |argument| &argument.name,
+        |out, argument| match &argument.value {
+            Some(value) => json::string(out, value),
+            None => out.extend_from_slice(b"true"),
+        },
+    );
+}
+
+fn write_headers(out: &mut Vec<u8>, fields: &Fields, redact: bool) {
+    let lines: Vec<_> =
+        fields.iter().take(MOST_HEADERS).map(|field| (field.name.to_ascii_lowercase(), field)).collect();
+    write_grouped(
+        out,
+        &lines,
+        |(name, _)| name,
+        |out, (_, field)| {
+            let secret = redact && matches!(field.id, Name::Authorization | Name::ProxyAuthorization);
+            json::string(out, if secret { b"REDACTED" } else { field.value });
+        },
+    );
+}
+
+/// An object of `items` by name, in order of first mention; a name that comes more than once gets an array.
+fn write_grouped<T>(
+    out: &mut Vec<u8>,
+    items: &[T],
+    name: impl Fn(&T) -> &[u8],
+    write: impl Fn(&mut Vec<u8>, &T),
+) {
+    out.push(b'{');
+    let mut first = true;
+    for (at, item) in items.iter().enumerate() {
+        let same = |other: &&T| name(other) == name(item);
+        if items[..at].iter().any(|other| same(&other)) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        json::string(out, name(item));
+        out.push(b':');
+        let mut others = items[at + 1..].iter().filter(same).peekable();
+        if others.peek().is_none() {
+            write(out, item);
+            continue;
+        }
+        out.push(b'[');
+        write(out, item);
+        for other in others {
+            out.push(b',');
+            write(out, other);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+fn address(address: IpAddr) -> String {
+    address.to_canonical().to_string()
+}
+
+/// An object under way.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn begin(out: &'a mut Vec<u8>) -> Object<'a> {
+        out.push(b'{');
+        Object { out, empty: true }
+    }
+
+    /// Writes a key; the value is to be appended to what this returns.
+    fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(b',');
+        }
+        json::string(self.out, key.as_bytes());
+        self.out.push(b':');
+        self.out
+    }
+
+    fn string(&mut self, key: &str, value: &[u8]) {
+        json::string(self.key(key), value);
+    }
+
+    fn number(&mut self, key: &str, value: impl std::fmt::Display) {
+        // Writing to a vector can't fail.
+        let _ = write!(self.key(key), "{value}");
+    }
+
+    fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests;
