@@ -12,7 +12,7 @@ pub const PREFIX: &str = "konghq.com/";
 
 /// Which controller an object is meant for, the old way.
 pub const INGRESS_CLASS: &str = "kubernetes.io/ingress.class";
-/// On an IngressClass: objects without a class belong to it.
+/// On an `IngressClass`: objects without a class belong to it.
 pub const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
 
 pub const PLUGINS: &str = "konghq.com/plugins";
@@ -54,7 +54,7 @@ pub const SERVICE_UPSTREAM: &str = "ingress.kubernetes.io/service-upstream";
 
 /// The label that says what kind of credential a Secret holds.
 pub const CREDENTIAL_LABEL: &str = "konghq.com/credential";
-/// The label that makes a KongClusterPlugin run for every request.
+/// The label that makes a `KongClusterPlugin` run for every request.
 pub const GLOBAL_LABEL: &str = "global";
 /// The label by which an `EndpointSlice` names its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::custom::custom_resource;
 
-/// Named by `spec.parameters` of an IngressClass.
+/// Named by `spec.parameters` of an `IngressClass`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IngressClassParameters {
     pub metadata: ObjectMeta,

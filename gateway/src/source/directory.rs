@@ -1,7 +1,7 @@
 //! A folder of the same objects that a cluster would hold, read again whenever it changes.
 //!
 //! A file that stops being readable keeps its last good content. Versions are made up: every change of an
-//! object counts one up. There is no status and nobody makes EndpointSlices: they, or Endpoints, are in the
+//! object counts one up. There is no status and nobody makes `EndpointSlices`: they, or Endpoints, are in the
 //! files.
 
 mod content;

@@ -4,7 +4,7 @@
 //! as for kubectl.
 
 use serde_json::Value;
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::{Options, Spanned, UserMessageFormatter};
 
 /// One document of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,7 +55,7 @@ fn options() -> Options {
 
 fn unparsable(error: serde_saphyr::Error) -> Unparsable {
     let line = error.location().map_or(0, |location| location.line());
-    Unparsable { line, message: error.without_snippet().to_string() }
+    Unparsable { line, message: error.without_snippet().render_with_formatter(&UserMessageFormatter) }
 }
 
 #[cfg(test)]
@@ -78,6 +78,7 @@ mod tests {
         assert!(error.line >= 3, "{error:?}");
         let error = documents("a: 1\na: 2\n").unwrap_err();
         assert_eq!(error.line, 2, "{error:?}");
+        assert!(error.message.contains("duplicate mapping key `a`"), "{error:?}");
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub(super) fn build(
             cert: pair.cert.clone(),
             key: pair.key.clone(),
             snis: Vec::new(),
-            origin: names::origin(key),
+            origin: Some(names::origin(key)),
         });
         let claimed = pairs.claims.iter().filter(|(_, claim)| claim.secret == *key);
         certificate.snis.extend(claimed.map(|(host, _)| host.clone()));

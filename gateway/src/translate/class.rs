@@ -14,7 +14,7 @@ use crate::store::Store;
 /// The class this gateway serves.
 pub(super) struct Class<'a> {
     name: &'a str,
-    /// The IngressClass object; matching is by name and works without it.
+    /// The `IngressClass` object; matching is by name and works without it.
     object: Option<&'a Arc<IngressClass>>,
 }
 
@@ -59,12 +59,11 @@ impl<'a> Class<'a> {
             problems.add(&key, field, "scope Namespace and a namespace are needed", effect);
             return none;
         };
-        match store.get::<IngressClassParameters>(namespace, &reference.name) {
-            Some(parameters) => parameters.spec,
-            None => {
-                problems.add(&key, field, format!("no {kind} {namespace}/{}", reference.name), effect);
-                none
-            }
+        if let Some(parameters) = store.get::<IngressClassParameters>(namespace, &reference.name) {
+            parameters.spec
+        } else {
+            problems.add(&key, field, format!("no {kind} {namespace}/{}", reference.name), effect);
+            none
         }
     }
 
@@ -79,7 +78,7 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Objects without a class belong to the class whose IngressClass is marked as the default.
+    /// Objects without a class belong to the class whose `IngressClass` is marked as the default.
     fn is_default(&self) -> bool {
         let annotations = self.object.and_then(|class| class.metadata.annotations.as_ref());
         annotations.and_then(|all| all.get(annotations::DEFAULT_CLASS)).is_some_and(|mark| mark == "true")

@@ -1,4 +1,4 @@
-//! KongConsumers and their credential Secrets to consumers.
+//! `KongConsumers` and their credential Secrets to consumers.
 //!
 //! A credential that can't be used is left out; the consumer stays. What must be unique belongs to the oldest
 //! who claims it: a new object never takes away what already works.
@@ -106,20 +106,18 @@ fn consumer(
         }
     }
     let mut tags = names::tags(faults.key, &object.metadata);
-    if let (Some(tags), Some(spec)) = (&mut tags, &object.spec) {
-        tags.extend(spec.tags.iter().cloned());
-    }
+    tags.extend(object.spec.iter().flat_map(|spec| spec.tags.iter().cloned()));
     let created = names::created(&object.metadata);
     let mut consumer = Consumer {
         id,
         username,
         custom_id,
-        tags,
+        tags: Some(tags),
         created_at: created,
         updated_at: created,
         groups: Vec::new(),
         credentials: Vec::new(),
-        origin: names::origin(faults.key),
+        origin: Some(names::origin(faults.key)),
     };
     for name in &object.credentials {
         add_credential(context, &mut consumer, name, unique, faults);
@@ -162,19 +160,18 @@ fn add_credential(
             }
         }
         Ok(Read::Credential(credential, None)) => consumer.credentials.push(credential),
-        Ok(Read::Credential(credential, Some(claim))) => match unique.get(&claim) {
-            Some(first) => {
+        Ok(Read::Credential(credential, Some(claim))) => {
+            if let Some(first) = unique.get(&claim) {
                 let message =
                     format!("conflict detected in {:?} index: {first} already has this value", claim.0);
                 faults.credential(name, &format!("Consumer has conflicting credentials: {message}"));
                 let message = format!("Secret has conflicting credential: {message}");
                 faults.problems.add(&key, "data", message, "the credential is left out");
-            }
-            None => {
+            } else {
                 unique.insert(claim, faults.key.clone());
                 consumer.credentials.push(credential);
             }
-        },
+        }
     }
 }
 
@@ -187,7 +184,7 @@ fn read(key: &ObjectKey, secret: &KubeSecret) -> Result<Read, String> {
     let needed = |name: &str| {
         value(name).ok_or_else(|| format!("failed to provision credential: {kind} is invalid: no {name}"))
     };
-    let tags = names::tags(key, &secret.metadata);
+    let tags = Some(names::tags(key, &secret.metadata));
     let (entity, index, name, kind) = match kind.as_str() {
         "key-auth" | "keyauth_credential" => {
             if value("ttl").is_some() {

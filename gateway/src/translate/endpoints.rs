@@ -1,4 +1,4 @@
-//! EndpointSlices to targets.
+//! `EndpointSlices` to targets.
 //!
 //! Ready endpoints serve. While none is ready, those that are on their way out but still serve do
 //! (KEP-1669): a late answer beats a refusal.

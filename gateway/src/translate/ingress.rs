@@ -77,10 +77,12 @@ fn rules(
     let mut found: BTreeMap<(Option<String>, Backend), Vec<RoutePath>> = BTreeMap::new();
     for (index, rule) in ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten()).enumerate() {
         let field = format!("spec.rules[{index}]");
-        let Some(host) = host(rule, &field, key, problems) else { continue };
+        let Ok(host) = host(rule, &field, key, problems) else { continue };
         for (index, path) in rule.http.iter().flat_map(|http| &http.paths).enumerate() {
             let field = format!("{field}.http.paths[{index}]");
-            let Some(backend) = backend(&path.backend, key, &field, problems) else { continue };
+            let Some(backend) = backend(&path.backend, key, &format!("{field}.backend"), problems) else {
+                continue;
+            };
             let paths = usable_paths(context, path, markers, key, &field, problems);
             if paths.is_empty() {
                 continue;
@@ -112,17 +114,23 @@ fn rules(
         .collect()
 }
 
-/// The rule's host: `Some(None)` matches every host, `None` is no host at all.
-fn host(rule: &IngressRule, field: &str, key: &ObjectKey, problems: &mut Problems) -> Option<Option<String>> {
-    let Some(host) = rule.host.as_ref().filter(|host| !host.is_empty()) else { return Some(None) };
-    match check_host(host) {
-        Ok(()) => Some(Some(host.clone())),
-        Err(fault) => {
-            let message = format!("{fault}: {host:?}");
-            problems.add(key, format!("{field}.host"), message, "the rule is left out");
-            None
-        }
-    }
+/// What is said has been said: the problem is already noted.
+struct LeftOut;
+
+/// The rule's host; without one every host matches.
+fn host(
+    rule: &IngressRule,
+    field: &str,
+    key: &ObjectKey,
+    problems: &mut Problems,
+) -> Result<Option<String>, LeftOut> {
+    let Some(host) = rule.host.as_ref().filter(|host| !host.is_empty()) else { return Ok(None) };
+    check_host(host).map_err(|fault| {
+        let message = format!("{fault}: {host:?}");
+        problems.add(key, format!("{field}.host"), message, "the rule is left out");
+        LeftOut
+    })?;
+    Ok(Some(host.clone()))
 }
 
 fn usable_paths(
@@ -178,7 +186,7 @@ fn backend(
         }
         None => "no Service is named".to_owned(),
     };
-    problems.add(key, format!("{field}.backend"), message, "it is left out");
+    problems.add(key, field, message, "it is left out");
     None
 }
 

@@ -27,7 +27,7 @@ pub(super) fn object_id(entity: &str, key: &ObjectKey, meta: &ObjectMeta) -> Uui
 }
 
 /// Where the entity came from and what its author put on it.
-pub(super) fn tags(key: &ObjectKey, meta: &ObjectMeta) -> Option<Vec<String>> {
+pub(super) fn tags(key: &ObjectKey, meta: &ObjectMeta) -> Vec<String> {
     let mut tags = vec![format!("k8s-name:{}", key.name)];
     if !key.namespace.is_empty() {
         tags.push(format!("k8s-namespace:{}", key.namespace));
@@ -45,7 +45,7 @@ pub(super) fn tags(key: &ObjectKey, meta: &ObjectMeta) -> Option<Vec<String>> {
             tags.push(tag);
         }
     }
-    Some(tags)
+    tags
 }
 
 /// When the object was made, in Unix seconds; 0 when nobody knows.
@@ -54,8 +54,8 @@ pub(super) fn created(meta: &ObjectMeta) -> i64 {
 }
 
 /// The object as an origin.
-pub(super) fn origin(key: &ObjectKey) -> Option<Origin> {
-    Some(Origin::new(key.to_string()))
+pub(super) fn origin(key: &ObjectKey) -> Origin {
+    Origin::new(key.to_string())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) struct Settings {
 /// One plugin object, judged.
 pub(super) struct Judged {
     pub(super) key: ObjectKey,
-    pub(super) tags: Option<Vec<String>>,
+    pub(super) tags: Vec<String>,
     /// When it was made, for "the oldest wins".
     pub(super) created: i64,
     /// What runs: the settings as written, or the last valid ones.
@@ -217,7 +217,7 @@ fn check(context: &Context<'_>, plugin: &str, config: &Value) -> Result<Value, V
         .filter(|(likeness, _)| *likeness > 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let hint = nearest.map_or(String::new(), |(_, name)| format!(", did you mean {name:?}?"));
-    Err(vec![fault("plugin", format!("plugin '{plugin}' is not known{hint}"))])
+    Err(vec![fault("plugin", format!("there is no plugin '{plugin}'{hint}"))])
 }
 
 /// The settings as their author meant them, from wherever they are.

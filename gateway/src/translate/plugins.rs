@@ -18,6 +18,9 @@ use super::{Context, Programmed, Translation, Verdict, names};
 use crate::model::{Plugin, Protocol, Scope};
 use crate::objects::{Kind, KongClusterPlugin, ObjectKey, annotations};
 
+/// A broken plugin refuses requests of every protocol.
+const EVERYWHERE: [Protocol; 4] = [Protocol::Grpc, Protocol::Grpcs, Protocol::Http, Protocol::Https];
+
 /// What plugins can be attached to.
 pub(super) struct Attachments<'a> {
     pub(super) routes: &'a [BuiltRoute],
@@ -78,10 +81,11 @@ pub(super) fn build(
     }
     bindings.extend(globals(context, judged));
     let used: BTreeSet<&ObjectKey> = bindings.iter().map(|binding| &binding.judged.key).collect();
+    let defeats = settle(&bindings, out, problems);
     for object in judged.iter() {
-        report(context, object, used.contains(&object.key), out, problems);
+        let defeat = defeats.get(&object.key).map(String::as_str);
+        report(context, object, used.contains(&object.key), defeat, out, problems);
     }
-    settle(bindings, out, problems);
 }
 
 /// A name as written, in the namespace it is looked up in.
@@ -240,10 +244,15 @@ fn globals<'a>(context: &Context<'_>, judged: &'a JudgedPlugins) -> Vec<Binding<
 }
 
 /// Two instances of the same plugin can't have the same scope. The one named first wins, of global ones the
-/// oldest.
-fn settle(bindings: Vec<Binding<'_>>, out: &mut Translation, problems: &mut Problems) {
+/// oldest. Says which objects lost, and to whom.
+fn settle(
+    bindings: &[Binding<'_>],
+    out: &mut Translation,
+    problems: &mut Problems,
+) -> BTreeMap<ObjectKey, String> {
+    let mut defeats = BTreeMap::new();
     let mut contests: BTreeMap<(Scope, &str), Vec<&Binding<'_>>> = BTreeMap::new();
-    for binding in &bindings {
+    for binding in bindings {
         let slot = (binding.relation.scope, binding.judged.plugin.as_str());
         contests.entry(slot).or_default().push(binding);
     }
@@ -255,12 +264,14 @@ fn settle(bindings: Vec<Binding<'_>>, out: &mut Translation, problems: &mut Prob
                 "{} configures {} for {} too; only one can run",
                 winner.judged.key, winner.judged.plugin, winner.relation
             );
-            problems.add(&loser.judged.key, "", message, "this one does not run there");
+            problems.add(&loser.judged.key, "", message.as_str(), "this one does not run there");
+            defeats.insert(loser.judged.key.clone(), message);
         }
         let plugin = entity(winner);
         report_protocols(winner, &plugin.protocols, problems);
         out.model.plugins.insert(plugin.id, plugin);
     }
+    defeats
 }
 
 fn entity(binding: &Binding<'_>) -> Plugin {
@@ -271,14 +282,15 @@ fn entity(binding: &Binding<'_>) -> Plugin {
         id,
         name: judged.plugin.clone(),
         instance_name: settings
-            .and_then(|settings| relation.instance_name(settings.instance_name.as_deref()?)),
+            .and_then(|settings| settings.instance_name.as_deref())
+            .map(|name| relation.instance_name(name)),
         enabled: settings.is_none_or(|settings| settings.enabled),
         config: settings.map_or(serde_json::Value::Null, |settings| settings.config.clone()),
-        protocols: settings.map_or_else(Vec::new, |settings| settings.protocols.clone()),
+        protocols: settings.map_or_else(|| EVERYWHERE.to_vec(), |settings| settings.protocols.clone()),
         scope: relation.scope,
-        tags: judged.tags.clone(),
+        tags: Some(judged.tags.clone()),
         broken: settings.is_none().then(|| judged.fault()),
-        origin: names::origin(&judged.key),
+        origin: Some(names::origin(&judged.key)),
     }
 }
 
@@ -297,6 +309,7 @@ fn report(
     context: &Context<'_>,
     object: &Judged,
     used: bool,
+    defeat: Option<&str>,
     out: &mut Translation,
     problems: &mut Problems,
 ) {
@@ -318,7 +331,10 @@ fn report(
     let verdict = match (object.faults.is_empty(), &refusal, used) {
         (false, Some(refusal), _) => (Programmed::Invalid, format!("{} ({refusal})", object.fault())),
         (false, None, _) => (Programmed::Invalid, object.fault()),
-        (true, _, true) => (Programmed::Programmed, "in use".to_owned()),
+        (true, _, true) => match defeat {
+            Some(defeat) => (Programmed::Invalid, defeat.to_owned()),
+            None => (Programmed::Programmed, "in use".to_owned()),
+        },
         (true, _, false) => {
             let message = "valid, but no Ingress, Service or KongConsumer of this gateway names it";
             (Programmed::Pending, message.to_owned())
@@ -352,19 +368,19 @@ impl Relation<'_> {
 
     /// What tells apart the ids of one plugin's instances.
     fn id_suffix(&self) -> String {
-        self.parts().map(|(kind, name)| format!(":{kind}/{name}")).collect()
+        self.parts().fold(String::new(), |id, (kind, name)| id + ":" + kind + "/" + name)
     }
 
     /// Instance names are unique: the relation is hashed into all but a global one.
-    fn instance_name(&self, name: &str) -> Option<String> {
-        let relation: String = self.parts().map(|(kind, part)| format!("_{kind}-{part}")).collect();
+    fn instance_name(&self, name: &str) -> String {
+        let relation = self.parts().fold(String::new(), |id, (kind, part)| id + "_" + kind + "-" + part);
         if relation.is_empty() {
-            return Some(name.to_owned());
+            return name.to_owned();
         }
         let digest = Sha256::digest(relation.as_bytes());
-        let mut hash: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-        hash.truncate(9);
-        Some(format!("{name}-{hash}"))
+        let first = digest.iter().take(5).fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        // Nine hexadecimal digits of the ten.
+        format!("{name}-{:09x}", first >> 4)
     }
 }
 

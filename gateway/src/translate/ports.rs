@@ -19,7 +19,7 @@ pub(super) enum PortRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Port {
     pub(super) number: u16,
-    /// By which EndpointSlices know it; empty for the only port of a Service.
+    /// By which `EndpointSlices` know it; empty for the only port of a Service.
     pub(super) name: String,
     pub(super) protocol: String,
 }

@@ -68,11 +68,11 @@ fn route(
     apply_host_aliases(&mut route, values, problems);
     route.headers = headers(values, problems).ok()?;
     report_unserved(values, problems);
-    route.tags = names::tags(&draft.key, meta);
+    route.tags = Some(names::tags(&draft.key, meta));
     route.service = services.id(&draft.backend);
     route.created_at = names::created(meta);
     route.updated_at = route.created_at;
-    route.origin = names::origin(&draft.key);
+    route.origin = Some(names::origin(&draft.key));
     Some(route)
 }
 

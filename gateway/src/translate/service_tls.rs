@@ -25,17 +25,17 @@ pub(super) fn apply(
 ) {
     let tls = matches!(service.protocol, Protocol::Https | Protocol::Grpcs | Protocol::Wss);
     client_certificate(context, service, key, tls, values, pairs, problems);
-    if !tls {
+    if tls {
+        service.tls_verify = values.flag(annotations::TLS_VERIFY, problems);
+        let depth = values.number(annotations::TLS_VERIFY_DEPTH, 0..=64, problems);
+        service.tls_verify_depth = depth.and_then(|depth| u8::try_from(depth).ok());
+    } else {
         for name in [annotations::TLS_VERIFY, annotations::TLS_VERIFY_DEPTH] {
             if let Some(value) = values.raw(name) {
                 let expected = format!("needs {}: https, grpcs or wss", annotations::PROTOCOL);
                 values.drop_value(name, value, &expected, problems);
             }
         }
-    } else {
-        service.tls_verify = values.flag(annotations::TLS_VERIFY, problems);
-        let depth = values.number(annotations::TLS_VERIFY_DEPTH, 0..=64, problems);
-        service.tls_verify_depth = depth.and_then(|depth| u8::try_from(depth).ok());
     }
     authorities(context, service, key, tls, values, model, problems);
 }
@@ -144,8 +144,8 @@ fn authority(context: &Context<'_>, key: &ObjectKey) -> Result<CaCertificate, St
     }
     (context.checks.authority)(&cert)
         .map_err(|fault| format!("Invalid CA certificate '{place}': {fault}"))?;
-    let tags = names::tags(key, &secret.metadata);
-    Ok(CaCertificate { id, cert: cert.trim().to_owned(), tags, origin: names::origin(key) })
+    let tags = Some(names::tags(key, &secret.metadata));
+    Ok(CaCertificate { id, cert: cert.trim().to_owned(), tags, origin: Some(names::origin(key)) })
 }
 
 /// One entry of a Secret as text.

@@ -130,12 +130,12 @@ fn describe(
     let meta = &object.metadata;
     let values = Values::of(key, meta);
     values.report_strays(problems);
-    service.tags = names::tags(key, meta);
+    service.tags = Some(names::tags(key, meta));
     upstream.tags.clone_from(&service.tags);
     service.created_at = names::created(meta);
     service.updated_at = service.created_at;
     upstream.created_at = service.created_at;
-    service.origin = names::origin(key);
+    service.origin = Some(names::origin(key));
     upstream.origin.clone_from(&service.origin);
 
     apply_protocol(service, &values, problems);

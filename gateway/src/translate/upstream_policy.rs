@@ -1,4 +1,4 @@
-//! KongUpstreamPolicy: balancing, hashing and health checks of the upstream behind a Service.
+//! `KongUpstreamPolicy`: balancing, hashing and health checks of the upstream behind a Service.
 //!
 //! A policy with a mistake is not used at all, so that half of an intention never runs.
 

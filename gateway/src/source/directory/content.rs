@@ -99,7 +99,7 @@ impl Content {
                 // It was there when the folder was listed: someone is at work on it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    problems.push(file_problem(&shown, 0, &error.to_string(), self.files.contains_key(path)))
+                    problems.push(file_problem(&shown, 0, &error.to_string(), self.files.contains_key(path)));
                 }
             }
         }

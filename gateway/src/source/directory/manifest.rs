@@ -197,9 +197,16 @@ fn is_default(value: &Value) -> bool {
     }
 }
 
-/// `stringData` of a Secret becomes `data`, and wins over it.
+/// `stringData` of a Secret becomes `data`, and wins over it. Encoded data may have been broken into lines.
 fn encode_text(secret: &mut Value) {
     let Some(secret) = secret.as_object_mut() else { return };
+    for value in
+        secret.get_mut("data").and_then(Value::as_object_mut).into_iter().flat_map(|data| data.values_mut())
+    {
+        if let Value::String(encoded) = value {
+            encoded.retain(|c| !c.is_ascii_whitespace());
+        }
+    }
     let Some(Value::Object(texts)) = secret.remove("stringData") else { return };
     let data = secret.entry("data").or_insert_with(|| Value::Object(Map::new()));
     if data.is_null() {
@@ -345,10 +352,9 @@ spec:
 
     #[test]
     fn text_of_secrets_is_encoded() {
-        let text =
-            "{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {x: eA==}, stringData: {x: z, y: w}}";
+        let text = "{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {x: eA==, v: \"dj\n 12\"}, stringData: {x: z, y: w}}";
         let Thing::Object { value, .. } = entries(text).unwrap().remove(0).thing else { panic!() };
-        assert_eq!(value["data"], json!({"x": "eg==", "y": "dw=="}));
+        assert_eq!(value["data"], json!({"v": "dj12", "x": "eg==", "y": "dw=="}));
     }
 
     #[test]
