@@ -5,15 +5,20 @@
 
 pub mod args;
 pub mod clock;
+pub mod controller;
 pub mod exchange;
 pub mod http;
 pub mod model;
 pub mod net;
+pub mod objects;
 pub mod plugins;
 pub mod proxy;
 pub mod routing;
 pub mod schema;
 pub mod settings;
 pub mod snapshot;
+pub mod source;
+pub mod store;
 pub mod telemetry;
+pub mod translate;
 pub mod upstream;
