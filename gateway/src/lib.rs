@@ -3,6 +3,7 @@
 //! Two halves that meet in plain values. The control plane ends in a [`model`]; the data plane starts from it.
 //! Neither imports the other's libraries.
 
+pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod controller;
@@ -13,6 +14,7 @@ pub mod net;
 pub mod objects;
 pub mod plugins;
 pub mod proxy;
+pub mod readiness;
 pub mod routing;
 pub mod schema;
 pub mod settings;

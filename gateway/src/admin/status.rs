@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Admin, message};
 use crate::model;
-use crate::plugins::registry;
+use crate::plugins::registry::Registry;
+use crate::schema::PluginSchemas;
 use crate::telemetry::metrics::{self, Exposition};
 use crate::telemetry::stats::RouteLabel;
 
@@ -45,7 +46,11 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
         totals: admin.totals(),
         problems: published.problems.len(),
         connections_refused: admin.stats.connections_refused(),
-        log_entries: logs.outcomes(),
+        log_entries: vec![
+            ("sent", logs.sent),
+            ("waiting", logs.waiting + logs.sending),
+            ("lost", logs.lost()),
+        ],
     };
     match metrics::render(exposition) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
@@ -71,7 +76,7 @@ impl Admin {
                 plugins: compiled.chain.names().collect(),
             })
             .collect();
-        let mut totals = self.stats.totals(self.clock.unix(), &labels, &registry::names());
+        let mut totals = self.stats.totals(self.clock.unix(), &labels, &Registry.names());
         totals.generation = snapshot.generation;
         totals.log_entries_dropped = self.environment.log_totals().lost();
         for group in snapshot.groups() {

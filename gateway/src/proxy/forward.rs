@@ -110,10 +110,9 @@ pub async fn request<D: Downstream>(
         let was_reused = attempt.reused;
         let forwarded_us = exchange.times.forwarded_us.unwrap_or_default();
         exchange.times.upstream_us = Some(exchange.elapsed_us(worker.now_us()).saturating_sub(forwarded_us));
-        let last = exchange.tries.last_mut();
         let failure = match result {
             Ok((connection, body, reusable)) => {
-                if let Some(last) = last {
+                if let Some(last) = exchange.tries.last_mut() {
                     last.status = Some(exchange.response.status);
                 }
                 return Ok(Answering::new(connection, body, reusable, service, exchange, target));
@@ -122,13 +121,13 @@ pub async fn request<D: Downstream>(
         };
         target.failed(failure.reason);
         let was_stale = was_reused && failure.reason == Reason::UpstreamReset;
-        let again = may_retry(exchange, &gathered, &failure) && (left > 0 || was_stale);
+        let repeatable = may_retry(exchange, &gathered, &failure);
         if let Some(last) = exchange.tries.last_mut() {
             // As in Kong an attempt that could not be followed by another for its method's sake has neither.
-            last.failed = may_retry(exchange, &gathered, &failure);
-            last.code = last.failed.then(|| failure.attempt_code());
+            last.failed = repeatable;
+            last.code = repeatable.then(|| failure.attempt_code());
         }
-        if !again {
+        if !repeatable || (left == 0 && !was_stale) {
             return Err(failure);
         }
         // A connection that had died in the pool says nothing about its target.

@@ -90,6 +90,11 @@ impl Group {
         }
     }
 
+    /// Every target's address and how it is doing.
+    pub fn health(&self) -> impl Iterator<Item = (String, &'static str)> + '_ {
+        self.targets.iter().map(|target| (target.endpoint.to_string(), "unchecked"))
+    }
+
     /// Places of targets in order of preference, without those that were tried.
     pub fn choose(&self, tried: &[usize]) -> Option<usize> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
