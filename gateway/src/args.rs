@@ -136,3 +136,11 @@ fn switch(text: &str) -> Result<bool, String> {
         _ => Err("expected on or off".to_owned()),
     }
 }
+
+/// How this instance calls itself: `POD_NAME`, else the host's name.
+pub fn instance_name() -> Option<String> {
+    std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).or_else(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    })
+}

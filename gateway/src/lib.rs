@@ -4,9 +4,13 @@
 //! Neither imports the other's libraries.
 
 pub mod admin;
+pub mod app;
 pub mod args;
+pub mod check;
 pub mod clock;
+pub mod control;
 pub mod controller;
+pub mod declarative;
 pub mod exchange;
 pub mod http;
 pub mod model;
@@ -22,5 +26,6 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod telemetry;
+pub mod threads;
 pub mod translate;
 pub mod upstream;

@@ -1,10 +1,13 @@
 //! Sockets that accept: one per address and worker, so that the kernel spreads connections and workers share
 //! nothing. What comes before the first request (PROXY header, TLS) has to be done within the time for a head.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ServerConfig;
@@ -80,36 +83,66 @@ pub fn ensure_free(address: SocketAddr) -> Result<(), String> {
     }
 }
 
-/// Accepts until the worker drains.
-pub async fn run(worker: Rc<Worker>, listener: TcpListener, listen: ListenAddress, tls: Arc<ServerConfig>) {
+/// Accepts until `closing` resolves; what waits in the kernel's queue by then is taken too.
+pub async fn run(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    listen: ListenAddress,
+    tls: Arc<ServerConfig>,
+    closing: impl Future<Output = ()>,
+) {
+    let mut closing = pin!(closing);
+    let mut closed = false;
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, peer)) => Some((stream, peer)),
-            Err(error) => {
-                // A connection that was gone before we took it is nobody's loss.
-                if error.raw_os_error().is_some_and(|code| matches!(code, 23 | 24)) {
-                    tracing::warn!("failed to accept a connection: {error}; raise the limit of open files");
-                    tokio::time::sleep(EXHAUSTED).await;
-                }
-                None
+        let accepted = poll_fn(|context| match listener.poll_accept(context) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending if closed || closing.as_mut().poll(context).is_ready() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        match accepted {
+            Some(Ok((stream, peer))) => take(&worker, stream, peer, &listen, &tls),
+            Some(Err(error)) if is_exhausted(&error) => {
+                tracing::warn!("failed to accept a connection: {error}; raise the limit of open files");
+                tokio::time::sleep(EXHAUSTED).await;
             }
-        };
-        let Some((stream, peer)) = stream else { continue };
-        if worker.counters.connections_open.get() >= worker.settings.connection_limits.open {
-            worker.counters.connections_refused.add(1);
-            continue;
+            // A connection that was gone before we took it is nobody's loss.
+            Some(Err(_)) => {}
+            // Once more, for what arrived in the meantime.
+            None if !closed => closed = true,
+            None => return,
         }
-        let local = stream.local_addr().unwrap_or(listen.address);
-        // A socket that refuses still works.
-        let _ = stream.set_nodelay(true);
-        worker.counters.connections_open.add(1);
-        let open = Open(Rc::clone(&worker));
-        let (worker, listen, tls) = (Rc::clone(&worker), listen.clone(), Arc::clone(&tls));
-        tokio::task::spawn_local(async move {
-            serve(worker, stream, Client::new(peer, local), &listen, tls).await;
-            drop(open);
-        });
     }
+}
+
+/// Too many open files, in this process or in the system.
+fn is_exhausted(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+fn take(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listen: &ListenAddress,
+    tls: &Arc<ServerConfig>,
+) {
+    if worker.counters.connections_open.get() >= worker.settings.connection_limits.open {
+        worker.counters.connections_refused.add(1);
+        return;
+    }
+    let local = stream.local_addr().unwrap_or(listen.address);
+    // A socket that refuses still works.
+    let _ = stream.set_nodelay(true);
+    worker.counters.connections_open.add(1);
+    let open = Open(Rc::clone(worker));
+    let (worker, listen, tls) = (Rc::clone(worker), listen.clone(), Arc::clone(tls));
+    tokio::task::spawn_local(async move {
+        serve(worker, stream, Client::new(peer, local), &listen, tls).await;
+        drop(open);
+    });
 }
 
 /// Counts a connection as open until it is dropped.
