@@ -7,6 +7,7 @@ pub mod admin;
 pub mod args;
 pub mod clock;
 pub mod controller;
+pub mod declarative;
 pub mod exchange;
 pub mod http;
 pub mod model;
