@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::control;
 use crate::plugins::Environment;
 use crate::plugins::registry::PLUGINS;
-use crate::proxy::{listener, tls};
+use crate::proxy::tls;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::snapshot::compile::Compiler;
