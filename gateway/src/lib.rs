@@ -8,3 +8,4 @@ pub mod http;
 pub mod model;
 pub mod plugins;
 pub mod routing;
+pub mod upstream;

@@ -16,9 +16,6 @@ mod protocol;
 mod router;
 mod upstream_path;
 
-#[cfg(test)]
-mod tests;
-
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -84,3 +81,6 @@ impl RouteMatch<'_> {
 pub fn check_path_expression(source: &str) -> Result<(), PatternError> {
     pattern::Pattern::new(source).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;
