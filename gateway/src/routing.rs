@@ -1,8 +1,8 @@
 //! Finding the route for a request, and the path to send upstream, by the rules of Kong's default router
 //! (`traditional_compatible`).
 //!
-//! Pure: no I/O, no answers, nothing that changes after it was built. [`Router`] is compiled once per generation;
-//! finding a route costs the same with one route as with ten thousand.
+//! Pure: no I/O, no answers, nothing that changes after it was built. [`Router`] is compiled once per generation; no
+//! search looks at more than the few routes whose host and path fit.
 
 mod header;
 #[cfg(test)]
@@ -15,9 +15,6 @@ mod prefixes;
 mod protocol;
 mod router;
 mod upstream_path;
-
-#[cfg(test)]
-mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,3 +81,6 @@ impl RouteMatch<'_> {
 pub fn check_path_expression(source: &str) -> Result<(), PatternError> {
     pattern::Pattern::new(source).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests;
