@@ -5,26 +5,26 @@
 //! phase may wait. "Answer now" is a value, not an error. What must outlive a generation (counters, queues)
 //! lives in [`environment`].
 
-mod acl;
-mod basic_auth;
+pub mod acl;
+pub mod basic_auth;
 pub mod chain;
-mod correlation_id;
+pub mod correlation_id;
 pub mod credentials;
 pub mod environment;
-mod function;
+pub mod function;
 pub mod http_log;
 mod identity;
 pub mod ip_restriction;
 pub mod json;
-mod jwt;
-mod key_auth;
+pub mod jwt;
+pub mod key_auth;
 pub mod log_entry;
-mod lua;
+pub mod lua;
 pub mod query;
 pub mod rate_limiting;
 pub mod registry;
-mod request_size_limiting;
-mod request_termination;
+pub mod request_size_limiting;
+pub mod request_termination;
 #[cfg(test)]
 mod testing;
 

@@ -388,8 +388,7 @@ impl Chain {
     /// Lets plugins edit the head of the answer in `exchange.response`. After a failure the rest is not asked.
     pub fn header_filter(&self, exchange: &mut Exchange, chosen: &Chosen) -> Result<(), Failure> {
         for instance in self.taking_part(Phases::HEADER_FILTER, chosen) {
-            catch_unwind(AssertUnwindSafe(|| instance.plugin.header_filter(exchange)))
-                .map_err(|panic| instance.failure(panic_text(&*panic)))?;
+            caught(|| instance.plugin.header_filter(exchange)).map_err(|panic| instance.failure(panic))?;
         }
         Ok(())
     }
@@ -397,9 +396,9 @@ impl Chain {
     /// Shows plugins the finished exchange. One that fails keeps no other from its work.
     pub fn log(&self, record: &Arc<Record>, chosen: &Chosen) {
         for instance in self.taking_part(Phases::LOG, chosen) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| instance.plugin.log(record))) {
+            if let Err(panic) = caught(|| instance.plugin.log(record)) {
                 let (plugin, id) = (instance.name, instance.source.id);
-                tracing::error!(plugin, %id, "log phase failed: {}", panic_text(&*panic));
+                tracing::error!(plugin, %id, "log phase failed: {panic}");
             }
         }
     }
@@ -417,9 +416,10 @@ impl Instance {
             let failure = self.failure(detail.clone());
             return ChainEnd::Failed(Failure { reason: Reason::Misconfigured, ..failure });
         }
-        // Braces move the reference in, so that what comes out may hold on to it.
-        let flow = match guarded(|| self.plugin.access(exchange)) {
-            Ok(Flow::Wait(later)) => AssertUnwindSafe(later).catch_unwind().await,
+        let flow = match caught(move || self.plugin.access(exchange)) {
+            Ok(Flow::Wait(later)) => {
+                AssertUnwindSafe(later).catch_unwind().await.map_err(|panic| panic_text(&*panic))
+            }
             other => other,
         };
         match flow {
@@ -427,13 +427,14 @@ impl Instance {
             Ok(Flow::Answer(answer)) => ChainEnd::Answer { plugin: self.name, answer },
             Ok(Flow::Fail(detail)) => ChainEnd::Failed(self.failure(detail)),
             Ok(Flow::Wait(_)) => ChainEnd::Failed(self.failure("it waits for something that waits itself")),
-            Err(panic) => ChainEnd::Failed(self.failure(panic_text(&*panic))),
+            Err(panic) => ChainEnd::Failed(self.failure(panic)),
         }
     }
 }
 
-fn guarded<'a>(call: impl FnOnce() -> Flow<'a>) -> std::thread::Result<Flow<'a>> {
-    catch_unwind(AssertUnwindSafe(call))
+/// What the work returns, or the text of its panic. What a plugin leaves half done is its exchange's alone.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

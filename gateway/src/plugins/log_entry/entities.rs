@@ -35,6 +35,13 @@ impl Entities {
     }
 }
 
+#[cfg(test)]
+impl Entities {
+    pub(super) fn routes_kept(&self) -> usize {
+        self.routes.kept.len()
+    }
+}
+
 impl<T> Default for Texts<T> {
     fn default() -> Self {
         Texts { kept: HashMap::new(), sweep_at: 256 }
