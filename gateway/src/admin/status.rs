@@ -19,7 +19,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
     let published = admin.publisher.subscribe().borrow().clone();
     let snapshot = admin.publisher.live().load_full();
     let targets = snapshot.groups().iter().flat_map(|group| {
-        group.health().map(|(address, health)| TargetHealth {
+        group.health().into_iter().map(|(address, health)| TargetHealth {
             upstream: group.upstream.name.clone(),
             address,
             health: health.to_owned(),

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use admin_api::Reason;
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::http::http1::parse;
 use crate::http::name::Name;
 use crate::net::wire::{Wire, WireError};
 use crate::snapshot::{CompiledService, Place};
-use crate::upstream::choose::{NoTarget, Target, Tried};
+use crate::upstream::choose::{Chooser, NoTarget, Target, Tried};
 use crate::upstream::connect;
 use crate::upstream::pool::Destination;
 
@@ -88,7 +89,7 @@ pub async fn request<D: Downstream>(
     let mut last_failure = None;
     loop {
         let begun = worker.now_us();
-        let mut target = match choose_target(worker, service, &tried).await {
+        let mut target = match choose_target(worker, service, exchange, &mut tried).await {
             Ok(target) => target,
             // What the last attempt died of says more than that nobody is left.
             Err(failure) => return Err(last_failure.unwrap_or(failure)),
@@ -112,9 +113,12 @@ pub async fn request<D: Downstream>(
         exchange.times.upstream_us = Some(exchange.elapsed_us(worker.now_us()).saturating_sub(forwarded_us));
         let failure = match result {
             Ok((connection, body, reusable)) => {
+                let status = exchange.response.status;
                 if let Some(last) = exchange.tries.last_mut() {
-                    last.status = Some(exchange.response.status);
+                    last.status = Some(status);
                 }
+                let took = Duration::from_micros(worker.now_us().saturating_sub(chosen));
+                target.answered(status, took, worker.deadlines.now_ms());
                 return Ok(Answering::new(connection, body, reusable, service, exchange, target));
             }
             Err(failure) => failure,
@@ -139,12 +143,24 @@ pub async fn request<D: Downstream>(
     }
 }
 
-async fn choose_target(worker: &Worker, service: &CompiledService, tried: &Tried) -> Result<Target, Failure> {
-    let (protocol, resolver) = (service.service.protocol, &worker.resolver);
+async fn choose_target(
+    worker: &Worker,
+    service: &CompiledService,
+    exchange: &mut Exchange,
+    tried: &mut Tried,
+) -> Result<Target, Failure> {
+    let protocol = service.service.protocol;
     let chosen = match &service.place {
-        Place::Direct(endpoint) => Target::direct(endpoint, protocol, resolver).await,
+        Place::Direct(endpoint) => Target::direct(endpoint, protocol, &worker.resolver).await,
         Place::Group(group) => {
-            Target::of_group(group, protocol, tried, resolver, worker.counters.index).await
+            let cursor = worker.cursor(group.upstream.id);
+            let chooser = Chooser {
+                resolver: &worker.resolver,
+                cursor: &cursor,
+                worker: worker.counters.index,
+                now_ms: worker.deadlines.now_ms(),
+            };
+            Target::of_group(group, protocol, exchange, tried, chooser).await
         }
         Place::Broken(cause) => {
             return Err(Failure::new(Reason::Misconfigured, cause.clone(), Progress::NotSent));

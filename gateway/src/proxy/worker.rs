@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
+use foldhash::HashMap;
+use uuid::Uuid;
 
 use super::client_address::Trust;
 use crate::clock::Clock;
@@ -16,6 +18,7 @@ use crate::net::deadline::Deadlines;
 use crate::plugins::{Chosen, Phases};
 use crate::snapshot::Snapshot;
 use crate::telemetry::stats::WorkerStats;
+use crate::upstream::balancer::Cursor;
 use crate::upstream::dns::Resolver;
 use crate::upstream::pool::{Pool, PoolLimits};
 
@@ -36,6 +39,8 @@ pub struct Worker {
     pub clock: Clock,
     live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     heads: RefCell<Vec<RequestHead>>,
+    /// This worker's turn in each upstream.
+    cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
     draining: Cell<bool>,
     date: RefCell<(u64, Rc<[u8]>)>,
 }
@@ -138,6 +143,7 @@ impl Worker {
             clock,
             live: RefCell::new(Cache::new(live)),
             heads: RefCell::default(),
+            cursors: RefCell::default(),
             draining: Cell::new(false),
             date: RefCell::new((0, Rc::from([]))),
         })
@@ -162,6 +168,12 @@ impl Worker {
             *date = (now.as_secs(), text.into_bytes().into());
         }
         Rc::clone(&date.1)
+    }
+
+    /// This worker's turn in an upstream; it survives generations.
+    pub fn cursor(&self, upstream: Uuid) -> Rc<Cursor> {
+        let mut cursors = self.cursors.borrow_mut();
+        Rc::clone(cursors.entry(upstream).or_insert_with(|| Rc::new(Cursor::random())))
     }
 
     /// An empty head, perhaps with memory.
