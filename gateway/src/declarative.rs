@@ -9,8 +9,10 @@ mod entities;
 mod entity;
 mod ids;
 mod model;
+
 mod references;
 mod refusal;
+mod request;
 mod route_path;
 
 use serde_json::Value;
@@ -32,6 +34,16 @@ pub enum Format {
 /// Reads a configuration. Entities without a creation time get the present one.
 pub fn load(text: &str, format: Format, plugins: &dyn PluginSchemas) -> Result<Model, Refusal> {
     load_at(text, format, plugins, jiff::Timestamp::now().as_second())
+}
+
+/// Reads the body of a `POST /config` in any of the forms Kong takes.
+pub fn load_request(
+    body: &[u8],
+    content_type: Option<&str>,
+    plugins: &dyn PluginSchemas,
+) -> Result<Model, Refusal> {
+    let (text, format) = request::text(body, content_type)?;
+    load(&text, format, plugins)
 }
 
 /// As [`load`], at a given time (Unix seconds).

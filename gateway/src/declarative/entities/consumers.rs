@@ -1,7 +1,5 @@
 //! Consumers, their credentials and their groups.
 
-use serde_json::{Map, Value};
-
 use super::super::entity::Entity;
 use crate::model::{Consumer, Credential, CredentialKind, Secret};
 use crate::schema::Literal::Text;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::entity::Entity;
-use crate::model::{Plugin, Protocol, Scope};
+use crate::model::{Plugin, Scope};
 use crate::schema::Literal::Bool;
 use crate::schema::{
     Field, PluginSchema, PluginSchemas, Record, Type, any, boolean, field, foreign, integer, set, string,

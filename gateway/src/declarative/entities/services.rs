@@ -1,6 +1,6 @@
 //! Services.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::entity::Entity;
 use crate::model::{Protocol, Service};
