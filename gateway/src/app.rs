@@ -59,7 +59,7 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     }
 
     let stop = CancellationToken::new();
-    let source = control::start(&settings, &publisher, configured, &stop).await.map_err(AppError::Start)?;
+    let source = control::start(&settings, &publisher, &readiness, configured, &stop).await.map_err(AppError::Start)?;
     let (phase, phases) = watch::channel(Phase::Serve);
     let shared = threads::Shared {
         traffic: Arc::new(settings.traffic.clone()),

@@ -144,3 +144,9 @@ pub fn instance_name() -> Option<String> {
         Some(name.trim().to_owned()).filter(|name| !name.is_empty())
     })
 }
+
+/// Namespace and name of the pod this runs in, as the downward API gives them.
+pub fn pod() -> Option<(String, String)> {
+    let value = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    Some((value("POD_NAMESPACE")?, value("POD_NAME")?))
+}

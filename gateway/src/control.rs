@@ -1,18 +1,32 @@
-//! Starts what feeds the data plane: a watch on Kubernetes, a directory of objects, or a declarative file.
+//! Starts what feeds the data plane: a watch on Kubernetes, a directory of objects, or a declarative file. Joins
+//! the control plane's contracts to the data plane that meets them.
+
+mod checks;
+mod declarative_file;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Declarative, Refusal};
-use crate::declarative::{self, Format};
-use crate::model::Model;
-use crate::plugins::registry::Registry;
-use crate::readiness::Pending;
+pub use self::checks::checks;
+pub use self::declarative_file::read as read_declarative;
+use crate::admin::Declarative;
+use crate::args::{self, KubernetesArgs};
+use crate::controller::{Controller, ControllerSettings, Election, Offer, Publish, Published};
+use crate::readiness::{Pending, Readiness};
 use crate::settings::{Settings, SourceSettings};
-use crate::snapshot::publish::{Offer, Publisher};
+use crate::snapshot::publish::{self, Publisher};
+use crate::source::kubernetes::WatchSettings;
+use crate::source::{directory, kubernetes};
+use crate::translate::TranslateSettings;
+
+/// The lease that Kong's controller uses, so that the two never write status side by side.
+const LEASE: &str = "5b374a9e.konghq.com";
 
 /// A running source.
 pub struct Source {
@@ -32,47 +46,129 @@ impl Source {
 }
 
 /// Starts the source that the settings name. `configured` is let go of when the first configuration serves.
+///
+/// # Errors
+/// What can't be used, in words.
 pub async fn start(
     settings: &Settings,
     publisher: &Arc<Publisher>,
+    readiness: &Readiness,
     configured: Pending,
     stop: &CancellationToken,
 ) -> Result<Source, String> {
+    let publish = Arc::new(ToPublisher {
+        publisher: Arc::clone(publisher),
+        readiness: readiness.clone(),
+        waiting: Mutex::new(vec![configured]),
+    });
     match &settings.source {
-        SourceSettings::Declarative(path) => declarative_file(path, publisher, configured),
-        _ => Err("not wired".to_owned()),
+        SourceSettings::Declarative(path) => {
+            let file = declarative_file::start(path, publisher)?;
+            publish.waiting.lock().clear();
+            Ok(Source { declarative: Some(file), tasks: Vec::new() })
+        }
+        SourceSettings::Directory { path, kubernetes } => {
+            let (source, feed) = directory::open(path).map_err(|error| error.to_string())?;
+            let controller = controller(kubernetes, publish, None);
+            let tasks = vec![
+                tokio::spawn(source.run(stop.clone())),
+                tokio::spawn(controller.run(feed, stop.clone())),
+            ];
+            Ok(Source { declarative: None, tasks })
+        }
+        SourceSettings::Kubernetes(args) => {
+            let client = client(args.kubeconfig.as_deref()).await?;
+            let publish_service = args.publish_service.as_deref().and_then(split);
+            let watch = WatchSettings {
+                namespaces: args.watch_namespace.clone(),
+                publish_service,
+                secret_selector: None,
+            };
+            let (source, feed) = kubernetes::open(client.clone(), watch);
+            let controller = controller(args, publish, Some(client));
+            let tasks = vec![
+                tokio::spawn(source.run(stop.clone())),
+                tokio::spawn(controller.run(feed, stop.clone())),
+            ];
+            Ok(Source { declarative: None, tasks })
+        }
     }
 }
 
-fn declarative_file(path: &Path, publisher: &Arc<Publisher>, configured: Pending) -> Result<Source, String> {
-    let model = read_declarative(path)?;
-    publisher.publish(Offer { model, ..Offer::default() });
-    drop(configured);
-    let file = DeclarativeFile { publisher: Arc::clone(publisher) };
-    Ok(Source { declarative: Some(Arc::new(file)), tasks: Vec::new() })
+fn controller(args: &KubernetesArgs, publish: Arc<dyn Publish>, client: Option<Client>) -> Controller {
+    let domain = args.cluster_domain.as_str();
+    let pod = args::pod();
+    let election = pod.clone().filter(|_| client.is_some()).map(|(namespace, identity)| Election {
+        namespace,
+        name: LEASE.to_owned(),
+        identity,
+    });
+    Controller {
+        settings: ControllerSettings {
+            translate: TranslateSettings {
+                ingress_class: args.ingress_class.clone(),
+                cluster_domain: (!domain.is_empty()).then(|| domain.to_owned()),
+                drain_support: false,
+            },
+            publish_addresses: args.publish_status_address.clone(),
+            publish_service: args.publish_service.as_deref().and_then(split),
+            update_status: args.update_status,
+            emit_events: args.update_status,
+            pod,
+            election,
+        },
+        checks: checks(),
+        publish,
+        client,
+    }
 }
 
-/// Reads and judges a declarative file.
-pub fn read_declarative(path: &Path) -> Result<Model, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    declarative::load(&text, Format::Yaml, &Registry)
-        .map_err(|refusal| refusal.text(&path.display().to_string()))
+/// A client for the API server that the kubeconfig, or else the pod's service account, names. Nothing is asked
+/// of it yet.
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+    let config = match kubeconfig {
+        Some(path) => {
+            let file = Kubeconfig::read_from(path)
+                .map_err(|error| format!("failed to read the kubeconfig {}: {error}", path.display()))?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| format!("failed to use the kubeconfig {}: {error}", path.display()))?
+        }
+        None => kube::Config::infer().await.map_err(|error| {
+            format!(
+                "found no Kubernetes API to take objects from: {error}; set KUBECONFIG or --kubeconfig, or give \
+                 --objects or --config instead"
+            )
+        })?,
+    };
+    Client::try_from(config).map_err(|error| format!("failed to set up the Kubernetes client: {error}"))
 }
 
-/// The configuration that came from a file, and may be replaced over the admin port.
-struct DeclarativeFile {
+/// `namespace/name`.
+fn split(text: &str) -> Option<(String, String)> {
+    let (namespace, name) = text.split_once('/')?;
+    Some((namespace.to_owned(), name.to_owned()))
+}
+
+/// Hands the controller's offers to the publisher, and what it waits for to readiness.
+struct ToPublisher {
     publisher: Arc<Publisher>,
+    readiness: Readiness,
+    /// What readiness waits for.
+    waiting: Mutex<Vec<Pending>>,
 }
 
-impl Declarative for DeclarativeFile {
-    fn replace(&self, body: &[u8], content_type: Option<&str>, flatten_errors: bool) -> Result<(), Refusal> {
-        let loaded = declarative::load_request(body, content_type, &Registry);
-        let model = loaded.map_err(|refusal| Refusal {
-            status: refusal.status,
-            body: refusal.body(flatten_errors).clone(),
-        })?;
-        self.publisher.publish(Offer { model, ..Offer::default() });
-        Ok(())
+impl Publish for ToPublisher {
+    fn publish(&self, offer: Offer) -> Published {
+        let Offer { model, problems, objects } = offer;
+        let (published, compiled) = self.publisher.publish(publish::Offer { model, problems, objects });
+        self.waiting.lock().clear();
+        Published { generation: published.generation, problems: compiled }
+    }
+
+    fn pending(&self, reasons: &[String]) {
+        let next = reasons.iter().map(|reason| self.readiness.pending(reason.clone())).collect();
+        // The new ones are there before the old ones go, so that readiness doesn't flicker.
+        let _before = std::mem::replace(&mut *self.waiting.lock(), next);
     }
 }

@@ -50,7 +50,9 @@ pub(super) async fn replace(
         Ok(Ok(())) => (StatusCode::CREATED, Json(json!({}))).into_response(),
         Ok(Err(refusal)) => {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, Json(refusal.body)).into_response()
+            // Kong's encoder escapes slashes, and in JSON they only occur within texts.
+            let body = refusal.body.to_string().replace('/', "\\/");
+            (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
         }
         Err(error) => message(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to load: {error}")),
     }

@@ -78,6 +78,11 @@ impl Wire {
         self.input.is_empty() && !self.has_unsent()
     }
 
+    /// What was read and not used.
+    pub fn input(&self) -> &[u8] {
+        &self.input
+    }
+
     pub fn has_input(&self) -> bool {
         !self.input.is_empty()
     }

@@ -166,6 +166,7 @@ impl<D: Downstream> Reply<'_, D> {
         let idle_ms = upstream.read_timeout_ms;
         let received_from = self.worker.now_us();
         let (mut begun, mut ended) = (false, false);
+        let wants_trailers = headers::accepts_trailers(&self.exchange.request.fields);
         let (worker, down, exchange) = (self.worker, &mut *self.down, &*self.exchange);
         down.deadline().set(idle_ms);
         let result = poll_fn(|context| {
@@ -201,7 +202,7 @@ impl<D: Downstream> Reply<'_, D> {
                 };
                 down.deadline().set(idle_ms);
                 let (payload, done, trailers) = match piece {
-                    Some(piece) => (piece.payload, piece.done, piece.trailers),
+                    Some(piece) => (piece.payload, piece.done, piece.trailers.filter(|_| wants_trailers)),
                     None => (0, false, None),
                 };
                 let payload = &scratch[..payload];
@@ -251,7 +252,7 @@ impl<D: Downstream> Reply<'_, D> {
         let Some(answer) = failure.answer() else { return Err(failure) };
         let asked_upstream = asked_upstream && !self.exchange.tries.is_empty();
         // What the client still sends belongs to a request that is over.
-        let close = matches!(failure.reason, Reason::BadRequest | Reason::RequestTimeout | Reason::BodyTooLarge);
+        let close = matches!(failure.reason, Reason::BadRequest | Reason::RequestTimeout);
         let delivered = self.answer(answer, asked_upstream, close).await;
         self.note(failure);
         delivered
@@ -273,6 +274,7 @@ impl<D: Downstream> Reply<'_, D> {
 
     /// Sends an answer of the gateway's own.
     async fn answer(&mut self, answer: Answer, asked_upstream: bool, close: bool) -> Result<(), Failure> {
+        let close = close || respond::closes(&answer);
         let body = respond::make(self.exchange, answer);
         self.exchange.times.answered_us = self.exchange.elapsed_us(self.worker.now_us());
         self.header_filter();

@@ -44,7 +44,7 @@ impl Failure {
             R::ConnectTimeout | R::UpstreamTimeout => Answer::FrontEnd { status: 504, reason },
             R::RequestTimeout => Answer::FrontEnd { status: 408, reason },
             R::BadRequest => Answer::FrontEnd { status: 400, reason },
-            R::BodyTooLarge => Answer::FrontEnd { status: 413, reason },
+            R::BodyTooLarge => error(413, "Request size limit exceeded", reason),
             R::Overloaded => Answer::FrontEnd { status: 503, reason },
             R::Internal => error(500, "An unexpected error occurred", reason),
             _ => Answer::FrontEnd { status: 502, reason },

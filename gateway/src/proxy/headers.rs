@@ -305,8 +305,8 @@ fn joined(fields: &Fields, name: Name) -> Vec<u8> {
     value
 }
 
-/// Whether the request's TE lists `trailers`, with or without a weight.
-fn accepts_trailers(fields: &Fields) -> bool {
+/// Whether the request's TE lists `trailers`, without a weight.
+pub fn accepts_trailers(fields: &Fields) -> bool {
     fields.get_all(Name::Te).any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers")))
 }
 

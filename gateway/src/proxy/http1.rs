@@ -60,7 +60,13 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
                 return http2::serve(worker, Rewind::new(ahead, io), client).await;
             }
             Err(error) => match front_end_answer(&error) {
-                Some(answer) => (worker.now_us(), Some(connection.refuse(answer))),
+                Some(answer) => {
+                    // As in nginx, a line that is too long is not looked into.
+                    if !matches!(error, WireError::Head(HeadError::LineTooLong)) {
+                        parse::salvage(connection.wire.input(), &mut head);
+                    }
+                    (worker.now_us(), Some(connection.refuse(answer)))
+                }
                 None => break,
             },
         };

@@ -53,6 +53,16 @@ pub fn make(exchange: &mut Exchange, answer: Answer) -> Bytes {
     body
 }
 
+/// Whether nginx, and so Kong, closes the connection after such an answer: what comes next on it can't be trusted.
+pub fn closes(answer: &Answer) -> bool {
+    match answer {
+        Answer::FrontEnd { status, .. } => matches!(status, 400 | 413 | 414 | 494 | 500),
+        Answer::Page { status, .. } => *status >= 400,
+        Answer::Exit { status, body, .. } => body.is_empty() && matches!(status, 400 | 413 | 414 | 500 | 501),
+        Answer::Error { .. } => false,
+    }
+}
+
 fn error(exchange: &mut Exchange, status: u16, message: &str) -> Bytes {
     // Anything else is a mistake of the plugin, which Kong answers this way.
     if !(400..=599).contains(&status) {

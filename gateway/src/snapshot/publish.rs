@@ -62,33 +62,30 @@ impl Publisher {
     }
 
     /// Makes an offer live. A model equal to the one that serves keeps its generation; problems and object
-    /// versions are taken over all the same. When this returns, every new request sees the offer.
-    pub fn publish(&self, offer: Offer) -> Arc<Published> {
+    /// versions are taken over all the same. When this returns, every new request sees the offer. Problems that
+    /// only compiling found come back beside what is published.
+    pub fn publish(&self, offer: Offer) -> (Arc<Published>, Vec<Problem>) {
         let _writing = self.writing.lock();
         let before = self.live.load_full();
         let last = self.published.borrow().clone();
         let same = before.generation > 0 && *before.model == offer.model;
         let mut problems = offer.problems;
-        let (generation, since_ms) = if same {
-            problems.extend(before.problems.iter().cloned());
-            (last.generation, last.since_ms)
+        let (generation, since_ms, found) = if same {
+            (last.generation, last.since_ms, before.problems.clone())
         } else {
             let generation = before.generation + 1;
             let snapshot = self.compiler.compile(Arc::new(offer.model), generation, Some(&before));
-            problems.extend(snapshot.problems.iter().cloned());
-            tracing::info!(
-                generation,
-                routes = snapshot.routes.len(),
-                problems = problems.len(),
-                "a new configuration serves"
-            );
+            let (routes, found) = (snapshot.routes.len(), snapshot.problems.clone());
             self.live.store(Arc::new(snapshot));
-            (generation, self.clock.unix().as_millis() as u64)
+            let count = problems.len() + found.len();
+            tracing::info!(generation, routes, problems = count, "a new configuration serves");
+            (generation, self.clock.unix().as_millis() as u64, found)
         };
+        problems.extend(found.iter().cloned());
         problems.sort();
         problems.dedup();
         let published = Arc::new(Published { generation, since_ms, problems, objects: offer.objects });
         self.published.send_replace(Arc::clone(&published));
-        published
+        (published, found)
     }
 }

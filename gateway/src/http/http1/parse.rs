@@ -113,6 +113,29 @@ pub fn response(bytes: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> R
     Ok(Parsed::Complete(length))
 }
 
+/// Reads what is readable of a head that was refused: its first line and the lines before the first bad one. For
+/// the log, and for answering in a form the client understands; never for serving it.
+pub fn salvage(bytes: &[u8], head: &mut RequestHead) {
+    head.clear();
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut words = lines.next().unwrap_or_default().splitn(3, |byte| *byte == b' ');
+    let is_visible = |word: &[u8]| !word.is_empty() && word.iter().all(u8::is_ascii_graphic);
+    let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
+    if !is_visible(method) || !is_visible(target) {
+        return;
+    }
+    head.set_method(method);
+    head.set_target(target);
+    for line in lines.take(MOST_FIELDS) {
+        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if !is_visible(name) || value.iter().any(|byte| byte.is_ascii_control()) {
+            return;
+        }
+        head.fields.append(name, value);
+    }
+}
+
 fn span(whole: &[u8], part: &[u8]) -> Span {
     if part.is_empty() {
         return Span::default();
@@ -202,6 +225,17 @@ mod tests {
             let seen = parsed(bytes).map(|(_, parsed)| parsed);
             assert_eq!(seen, Err(error), "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_stands_before_the_bad_line_is_salvaged() {
+        let mut head = RequestHead::default();
+        salvage(b"GET /a HTTP/1.1\r\nAccept: text/html\r\nbad line\r\nHost: x\r\n\r\n", &mut head);
+        assert_eq!((head.method(), head.target()), (Method::Get, &b"/a"[..]));
+        assert_eq!(head.fields.get(Name::Accept), Some(&b"text/html"[..]));
+        assert!(!head.fields.contains(Name::Host));
+        salvage(b"\x16\x03\x01", &mut head);
+        assert_eq!((head.target(), head.fields.len()), (&b""[..], 0));
     }
 
     #[test]
