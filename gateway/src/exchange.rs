@@ -49,6 +49,16 @@ pub struct Exchange {
     scratch: Scratch,
 }
 
+/// Memory of an exchange that is over, for the next one.
+#[derive(Debug, Default)]
+pub struct Spare {
+    pub request: RequestHead,
+    response: ResponseHead,
+    on_response: Fields,
+    path: String,
+    upstream_target: Vec<u8>,
+}
+
 /// 32 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 32]);
@@ -221,25 +231,43 @@ struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
 impl Exchange {
     /// An exchange at its beginning: nothing is known but the connection and the head.
     pub fn new(id: RequestId, client: Client, request: RequestHead, started_us: u64) -> Exchange {
+        Exchange::reusing(Spare { request, ..Spare::default() }, id, client, started_us)
+    }
+
+    /// The same, with the memory of an earlier one. The request's head is in it.
+    pub fn reusing(spare: Spare, id: RequestId, client: Client, started_us: u64) -> Exchange {
+        let Spare { request, response, on_response, path, upstream_target } = spare;
         Exchange {
             id,
             client,
             request,
-            path: String::new(),
+            path,
             matched: None,
             consumer: None,
             credential: None,
-            on_response: Fields::default(),
+            on_response,
             body: None,
             body_limit: None,
-            response: ResponseHead::default(),
+            response,
             outcome: Outcome::default(),
             times: Times { started_us, ..Times::default() },
             tries: SmallVec::new(),
-            upstream_target: Vec::new(),
+            upstream_target,
             correlation_id: None,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Gives its memory back, emptied.
+    pub fn into_spare(self) -> Spare {
+        let Exchange { request, response, on_response, path, upstream_target, .. } = self;
+        let mut spare = Spare { request, response, on_response, path, upstream_target };
+        spare.request.clear();
+        spare.response.clear();
+        spare.on_response.clear();
+        spare.path.clear();
+        spare.upstream_target.clear();
+        spare
     }
 
     /// A plugin's own value for this request.
@@ -291,11 +319,13 @@ impl RequestId {
     /// A new random id.
     pub fn random() -> RequestId {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut bits = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
         let mut digits = [0; 32];
-        for digit in &mut digits {
-            *digit = DIGITS[(bits & 15) as usize];
-            bits >>= 4;
+        for half in digits.chunks_exact_mut(16) {
+            let mut bits = fastrand::u64(..);
+            for digit in half {
+                *digit = DIGITS[(bits & 15) as usize];
+                bits >>= 4;
+            }
         }
         RequestId(digits)
     }

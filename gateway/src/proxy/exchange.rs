@@ -12,8 +12,7 @@ use super::failure::{Failure, Progress, error};
 use super::forward::{self, Answering, Connection};
 use super::worker::Worker;
 use super::{client_address, headers, intake, protocol, respond, upgrade};
-use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source};
-use crate::http::head::RequestHead;
+use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source, Spare};
 use crate::http::name::Name;
 use crate::net::wire::WireError;
 use crate::plugins::{BODY_SIGHT, Chain, ChainEnd, Chosen};
@@ -26,13 +25,13 @@ pub async fn run<D: Downstream>(
     worker: &Rc<Worker>,
     down: &mut D,
     client: &Client,
-    head: RequestHead,
+    spare: Spare,
     started_us: u64,
     refused: Option<Answer>,
 ) {
     let snapshot = worker.snapshot();
-    let client = client_address::of_request(client, &head, &worker.settings.trust);
-    let mut exchange = Exchange::new(RequestId::random(), client, head, started_us);
+    let client = client_address::of_request(client, &spare.request, &worker.settings.trust);
+    let mut exchange = Exchange::reusing(spare, RequestId::random(), client, started_us);
     let under_way = worker.counters.begin();
     let decision = match refused {
         Some(answer) => Decision::Refuse(answer),
@@ -75,14 +74,14 @@ fn decide(snapshot: &Snapshot, exchange: &mut Exchange) -> Decision {
     if let Some(answer) = protocol::refusal(&matched.route, exchange) {
         return Decision::Answer(answer);
     }
-    exchange.upstream_target = upstream_target(exchange, &matched);
+    write_upstream_target(exchange, &matched);
     exchange.matched = Some(matched);
     Decision::Serve
 }
 
 /// The target for the upstream: the service's path and what is left of the client's.
-fn upstream_target(exchange: &Exchange, matched: &Matched) -> Vec<u8> {
-    let mut target = Vec::with_capacity(exchange.request.target().len() + 16);
+fn write_upstream_target(exchange: &mut Exchange, matched: &Matched) {
+    let mut target = std::mem::take(&mut exchange.upstream_target);
     UpstreamPath {
         service_path: matched.service.as_ref().and_then(|service| service.path.as_deref()),
         strip_path: matched.route.strip_path,
@@ -91,7 +90,7 @@ fn upstream_target(exchange: &Exchange, matched: &Matched) -> Vec<u8> {
         query: exchange.request.query(),
     }
     .write(&mut target);
-    target
+    exchange.upstream_target = target;
 }
 
 /// The way back to the client.

@@ -3,16 +3,23 @@
 //! (RFC 9110 §7.6.1).
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use crate::exchange::{Client, Exchange, Source};
 use crate::http::fields::Fields;
-use crate::http::head::Version;
+use crate::http::head::{RequestHead, Version};
 use crate::http::http1::encode::{self, line, reason_phrase};
 use crate::http::http1::framing::Framing;
 use crate::http::name::{Name, NameSet};
 
 /// What `Via` and `Server` call this gateway.
 pub const PRODUCT: &str = concat!("limen/", env!("CARGO_PKG_VERSION"));
+
+/// What `Via` says of an answer over HTTP/1.1.
+const VIA: &str = concat!("1.1 limen/", env!("CARGO_PKG_VERSION"));
+
+/// Room for the lines that are added to a head.
+const OWN_LINES: usize = 512;
 
 /// The host of requests that name none (HTTP/1.0), as Kong calls it.
 const NAMELESS_HOST: &str = "kong";
@@ -96,29 +103,27 @@ pub fn remove_forged_identity(fields: &mut Fields) {
 /// Writes the head of a request to an HTTP/1.1 upstream.
 pub fn to_upstream(out: &mut Vec<u8>, exchange: &Exchange, onward: &Onward<'_>) {
     let request = &exchange.request;
+    out.reserve(request.fields.size() + exchange.upstream_target.len() + OWN_LINES);
     out.extend_from_slice(request.method_bytes());
     out.push(b' ');
     out.extend_from_slice(&exchange.upstream_target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     line(out, b"Host", onward.host);
-    if onward.websocket {
-        line(out, b"Connection", b"keep-alive, Upgrade");
-        line(out, b"Upgrade", b"websocket");
+    out.extend_from_slice(if onward.websocket {
+        b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
     } else {
-        line(out, b"Connection", b"keep-alive");
-    }
+        b"Connection: keep-alive\r\n"
+    });
     if accepts_trailers(&request.fields) {
         line(out, b"TE", b"trailers");
     }
-    via(out, &request.fields, received_protocol(request.version));
+    via(out, request);
     forwarding(out, exchange, onward.prefix);
     line(out, b"X-Kong-Request-Id", exchange.id.as_bytes());
     let nominated = Nominated::of(&request.fields);
-    for field in request.fields.iter() {
-        if !NOT_TO_UPSTREAM.contains(field.id) && !nominated.contains(field.name) {
-            line(out, field.name, field.value);
-        }
-    }
+    request
+        .fields
+        .write_lines(out, |field| !NOT_TO_UPSTREAM.contains(field.id) && !nominated.contains(field.name));
     encode::framing_line(out, onward.framing);
     out.extend_from_slice(b"\r\n");
 }
@@ -126,7 +131,7 @@ pub fn to_upstream(out: &mut Vec<u8>, exchange: &Exchange, onward: &Onward<'_>) 
 /// Edits an upstream's answer into what the client may see of it. Framing is left to [`to_client`].
 pub fn clean_upstream_answer(exchange: &mut Exchange, upstream_protocol: &str, websocket: bool) {
     let fields = &mut exchange.response.fields;
-    let via = joined(fields, Name::Via);
+    let mut via = joined(fields, Name::Via);
     let nominated = Nominated::of(fields);
     let keep_trailer = accepts_trailers(&exchange.request.fields);
     fields.retain(|field| {
@@ -136,13 +141,15 @@ pub fn clean_upstream_answer(exchange: &mut Exchange, upstream_protocol: &str, w
             && !nominated.contains(field.name)
     });
     add_charset(fields);
-    let mut value = via;
-    if !value.is_empty() {
-        value.extend_from_slice(b", ");
+    if via.is_empty() && upstream_protocol == "1.1" {
+        return fields.append(Name::Via, VIA);
+    }
+    if !via.is_empty() {
+        via.extend_from_slice(b", ");
     }
     // Writing to a vector can't fail.
-    let _ = write!(value, "{upstream_protocol} {PRODUCT}");
-    fields.append(Name::Via, &value);
+    let _ = write!(via, "{upstream_protocol} {PRODUCT}");
+    fields.append(Name::Via, &via);
 }
 
 /// Writes those lines of an interim answer that are meant for the client.
@@ -171,7 +178,7 @@ pub fn add_gateway_lines(exchange: &mut Exchange, asked_upstream: bool) {
         fields.set(Name::XKongUpstreamLatency, number.format(upstream));
         fields.set(Name::XKongProxyLatency, number.format(times.forwarded_us.unwrap_or(0) / 1_000));
         if exchange.outcome.source != Source::Service {
-            fields.set(Name::Via, format!("1.1 {PRODUCT}"));
+            fields.set(Name::Via, VIA);
         }
     } else {
         fields.set(Name::XKongResponseLatency, number.format(times.answered_us / 1_000));
@@ -221,19 +228,24 @@ pub fn to_client(
 fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     let (request, client) = (&exchange.request, &exchange.client);
     let believed = |name: Name| if client.trusted { request.fields.get(name) } else { None };
-    let mut chain = joined(&request.fields, Name::XForwardedFor);
-    let known = !chain.is_empty();
-    if known {
-        chain.extend_from_slice(b", ");
+    out.extend_from_slice(b"X-Forwarded-For: ");
+    let mut known = false;
+    for part in request.fields.get_all(Name::XForwardedFor) {
+        known = true;
+        out.extend_from_slice(part);
+        out.extend_from_slice(b", ");
     }
-    // Writing to a vector can't fail.
-    let _ = write!(chain, "{}", if known { client.peer.ip().to_canonical() } else { client.address });
-    line(out, b"X-Forwarded-For", &chain);
+    address(out, if known { client.peer.ip() } else { client.address });
+    out.extend_from_slice(b"\r\n");
     let scheme: &[u8] = if client.tls.is_some() { b"https" } else { b"http" };
     line(out, b"X-Forwarded-Proto", believed(Name::XForwardedProto).unwrap_or(scheme));
     match believed(Name::XForwardedHost) {
         Some(host) => line(out, b"X-Forwarded-Host", host),
-        None => line(out, b"X-Forwarded-Host", forwarded_host(exchange).as_bytes()),
+        None => {
+            out.extend_from_slice(b"X-Forwarded-Host: ");
+            write_forwarded_host(out, exchange);
+            out.extend_from_slice(b"\r\n");
+        }
     }
     match believed(Name::XForwardedPort) {
         Some(port) => line(out, b"X-Forwarded-Port", port),
@@ -245,9 +257,39 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     if let Some(prefix) = believed(Name::XForwardedPrefix).or(prefix.map(str::as_bytes)) {
         line(out, b"X-Forwarded-Prefix", prefix);
     }
-    let mut address = Vec::with_capacity(40);
-    let _ = write!(address, "{}", client.address);
-    line(out, b"X-Real-IP", &address);
+    out.extend_from_slice(b"X-Real-IP: ");
+    address(out, client.address);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An address in its usual form.
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let mut number = itoa::Buffer::new();
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(number.format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => {
+            // Writing to a vector can't fail.
+            let _ = write!(out, "{address}");
+        }
+    }
+}
+
+/// Appends the host the client asked for.
+fn write_forwarded_host(out: &mut Vec<u8>, exchange: &Exchange) {
+    let host = exchange.request.fields.get(Name::Host).unwrap_or(NAMELESS_HOST.as_bytes());
+    let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    if host.iter().all(plain) && host.last() != Some(&b'.') {
+        out.extend_from_slice(host);
+    } else {
+        out.extend_from_slice(host_name(host).as_bytes());
+    }
 }
 
 /// The host the client asked for: lower-case, without port and final dot.
@@ -276,13 +318,16 @@ pub fn host_name(host: &[u8]) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn via(out: &mut Vec<u8>, fields: &Fields, protocol: &str) {
-    let mut value = joined(fields, Name::Via);
-    if !value.is_empty() {
-        value.extend_from_slice(b", ");
+fn via(out: &mut Vec<u8>, request: &RequestHead) {
+    out.extend_from_slice(b"Via: ");
+    for part in request.fields.get_all(Name::Via) {
+        out.extend_from_slice(part);
+        out.extend_from_slice(b", ");
     }
-    let _ = write!(value, "{protocol} {PRODUCT}");
-    line(out, b"Via", &value);
+    out.extend_from_slice(received_protocol(request.version).as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(PRODUCT.as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The number Kong prints for a protocol version: 1.0 loses its zero.

@@ -52,9 +52,9 @@ pub struct Http1 {
 pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
     let mut connection = Http1::new(&worker, io);
     loop {
-        let mut head = worker.take_head();
-        let (started_us, refused) = match connection.next_head(&mut head).await {
-            Ok(started_us) => (started_us, connection.begin(&head)),
+        let mut spare = worker.take_spare();
+        let (started_us, refused) = match connection.next_head(&mut spare.request).await {
+            Ok(started_us) => (started_us, connection.begin(&spare.request)),
             Err(WireError::Head(HeadError::Http2)) if connection.requests == 0 => {
                 let (io, ahead) = connection.wire.into_parts();
                 return http2::serve(worker, Rewind::new(ahead, io), client).await;
@@ -63,7 +63,7 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
                 Some(answer) => {
                     // As in nginx, a line that is too long is not looked into.
                     if !matches!(error, WireError::Head(HeadError::LineTooLong)) {
-                        parse::salvage(connection.wire.input(), &mut head);
+                        parse::salvage(connection.wire.input(), &mut spare.request);
                     }
                     (worker.now_us(), Some(connection.refuse(answer)))
                 }
@@ -71,7 +71,7 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
             },
         };
         // On the heap, so that an idle connection does not keep the memory of an exchange.
-        Box::pin(exchange::run(&worker, &mut connection, &client, head, started_us, refused)).await;
+        Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, refused)).await;
         if connection.after == After::Upgrade {
             return;
         }
@@ -85,11 +85,11 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
 /// Tells a client that it speaks in clear to a port for TLS.
 pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client) {
     let mut connection = Http1::new(&worker, io);
-    let mut head = worker.take_head();
-    let Ok(started_us) = connection.next_head(&mut head).await else { return };
+    let mut spare = worker.take_spare();
+    let Ok(started_us) = connection.next_head(&mut spare.request).await else { return };
     let detail = "The plain HTTP request was sent to HTTPS port";
     let answer = connection.refuse(Answer::Page { status: 400, detail, reason: Reason::BadRequest });
-    Box::pin(exchange::run(&worker, &mut connection, &client, head, started_us, Some(answer))).await;
+    Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, Some(answer))).await;
     connection.close().await;
 }
 

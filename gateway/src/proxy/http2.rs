@@ -100,11 +100,11 @@ async fn respond(
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Outgoing>, Broken> {
     let started_us = worker.now_us();
-    let mut head = worker.take_head();
-    let body = translate(request, &mut head);
+    let mut spare = worker.take_spare();
+    let body = translate(request, &mut spare.request);
     let (answer, answered) = oneshot::channel();
     let stream = Stream {
-        announced: announced(&body, &head),
+        announced: announced(&body, &spare.request),
         incoming: body,
         left_over: Bytes::new(),
         answer: Some(answer),
@@ -117,7 +117,7 @@ async fn respond(
     let guard = Leave(streams);
     tokio::task::spawn_local(async move {
         let mut stream = stream;
-        exchange::run(&worker, &mut stream, &client, head, started_us, None).await;
+        exchange::run(&worker, &mut stream, &client, spare, started_us, None).await;
         drop(guard);
     });
     // An exchange that ends without an answer resets the stream.

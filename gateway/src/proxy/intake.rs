@@ -49,7 +49,7 @@ pub fn check(exchange: &mut Exchange) -> Result<(), Answer> {
     drop(hosts);
     headers::remove_forged_identity(&mut request.fields);
     match routing::normalise(request.path()) {
-        Ok(path) => exchange.path = path.into_owned(),
+        Ok(path) => exchange.path.push_str(&path),
         // No route can match such a path.
         Err(PathError::NotUtf8) => exchange.path.clear(),
         Err(_) => return Err(bad_request()),

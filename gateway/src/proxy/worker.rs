@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use super::client_address::Trust;
 use crate::clock::Clock;
-use crate::exchange::{Exchange, Record};
-use crate::http::head::RequestHead;
+use crate::exchange::{Exchange, Record, Spare};
 use crate::http::http1::parse::HeadLimits;
 use crate::net::deadline::Deadlines;
 use crate::plugins::{Chosen, Phases};
@@ -24,8 +23,8 @@ use crate::upstream::pool::{Pool, PoolLimits};
 
 /// A head and 64 KiB of body fit.
 const SCRATCH: usize = 72 << 10;
-/// Heads kept for reuse.
-const SPARE_HEADS: usize = 64;
+/// How many exchanges' memory is kept.
+const SPARES: usize = 64;
 
 /// One worker. Nothing in it is touched by another thread, but for what is behind an `Arc`.
 pub struct Worker {
@@ -38,7 +37,7 @@ pub struct Worker {
     pub counters: Arc<WorkerStats>,
     pub clock: Clock,
     live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
-    heads: RefCell<Vec<RequestHead>>,
+    spares: RefCell<Vec<Spare>>,
     /// This worker's turn in each upstream.
     cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
     draining: Cell<bool>,
@@ -142,7 +141,7 @@ impl Worker {
             counters,
             clock,
             live: RefCell::new(Cache::new(live)),
-            heads: RefCell::default(),
+            spares: RefCell::default(),
             cursors: RefCell::default(),
             draining: Cell::new(false),
             date: RefCell::new((0, Rc::from([]))),
@@ -156,7 +155,7 @@ impl Worker {
 
     /// Unix time in microseconds.
     pub fn now_us(&self) -> u64 {
-        self.clock.unix().as_micros() as u64
+        self.clock.unix_micros()
     }
 
     /// The value of a `Date` line, made once a second.
@@ -176,9 +175,9 @@ impl Worker {
         Rc::clone(cursors.entry(upstream).or_insert_with(|| Rc::new(Cursor::random())))
     }
 
-    /// An empty head, perhaps with memory.
-    pub fn take_head(&self) -> RequestHead {
-        self.heads.borrow_mut().pop().unwrap_or_default()
+    /// Memory for an exchange.
+    pub fn take_spare(&self) -> Spare {
+        self.spares.borrow_mut().pop().unwrap_or_default()
     }
 
     /// No further requests are wanted: connections end after the one under way.
@@ -209,11 +208,9 @@ impl Worker {
         if chain.phases().contains(Phases::LOG) {
             return chain.log(&Arc::new(Record::from(exchange)), chosen);
         }
-        let mut heads = self.heads.borrow_mut();
-        if heads.len() < SPARE_HEADS {
-            let mut head = exchange.request;
-            head.clear();
-            heads.push(head);
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES {
+            spares.push(exchange.into_spare());
         }
     }
 }

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::balancer::{Cursor, InFlight, Turn, hash_input};
 use super::dns::{DnsError, Resolver};
-use super::group::{Endpoint, Group, Host, Members, host_header};
+use super::group::{Endpoint, Group, Host, Members};
 use super::health::Sign;
 use crate::exchange::Exchange;
 use crate::http::name::Name;
@@ -19,7 +19,7 @@ use crate::model::Protocol;
 pub struct Target {
     pub address: SocketAddr,
     /// Value of Host, unless the client's is kept.
-    pub host_header: String,
+    pub host_header: Arc<str>,
     member: Option<Member>,
 }
 
@@ -77,18 +77,18 @@ impl Target {
         protocol: Protocol,
         resolver: &Resolver,
     ) -> Result<Target, NoTarget> {
-        let (address, host) = match &endpoint.host {
-            Host::Address(address) => (*address, address.to_string()),
+        let address = match &endpoint.host {
+            Host::Address(address) => *address,
             Host::Name(name) => {
                 let found = resolver.lookup(name).await.map_err(NoTarget::Name)?;
                 // A resolver's answer is never empty.
                 let pick = fastrand::usize(..found.len().max(1));
-                (*found.get(pick).ok_or(NoTarget::Nobody)?, name.to_string())
+                *found.get(pick).ok_or(NoTarget::Nobody)?
             }
         };
         Ok(Target {
             address: SocketAddr::new(address, endpoint.port),
-            host_header: host_header(&host, endpoint.port, protocol),
+            host_header: Arc::clone(endpoint.names.over(protocol)),
             member: None,
         })
     }
@@ -122,10 +122,9 @@ impl Target {
         let place = members.balancer.choose(&turn, healthy).ok_or(NoTarget::Nobody)?;
         let endpoint = &members.balancer.endpoints()[place];
         members.stats[place].begin(chooser.worker);
-        let named = group.upstream.host_header.as_deref().unwrap_or(&endpoint.name);
         Ok(Target {
             address: endpoint.address,
-            host_header: host_header(named, endpoint.address.port(), protocol),
+            host_header: Arc::clone(members.names[place].over(protocol)),
             member: Some(Member {
                 in_flight: members.balancer.begin(place),
                 group: Arc::clone(group),

@@ -21,6 +21,15 @@ use crate::telemetry::stats::{Stats, TargetStats};
 pub struct Endpoint {
     pub host: Host,
     pub port: u16,
+    /// What requests that go there call it.
+    pub names: HostNames,
+}
+
+/// Values of Host, unless the client's is kept: the port is left out where it goes without saying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostNames {
+    clear: Arc<str>,
+    tls: Arc<str>,
 }
 
 /// An address, or a name that has to be looked up.
@@ -44,6 +53,7 @@ pub struct Group {
 /// The addresses requests may go to. Places count from 0, alike in all lists.
 pub struct Members {
     pub balancer: Balancer,
+    pub names: Box<[HostNames]>,
     pub health: Box<[Arc<Health>]>,
     pub stats: Box<[Arc<TargetStats>]>,
 }
@@ -54,20 +64,30 @@ impl Endpoint {
             Ok(address) => Host::Address(address),
             Err(_) => Host::Name(host.into()),
         };
-        Endpoint { host, port }
+        let name = match &host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.to_string(),
+        };
+        Endpoint { host, port, names: HostNames::new(&name, port) }
     }
 }
 
-/// Value of Host for a request over a protocol: the port is left out where it goes without saying.
-pub fn host_header(host: &str, port: u16, protocol: Protocol) -> String {
-    let bracketed;
-    let host = if host.parse::<std::net::Ipv6Addr>().is_ok() {
-        bracketed = format!("[{host}]");
-        &bracketed
-    } else {
-        host
-    };
-    if port == protocol.default_port() { host.to_owned() } else { format!("{host}:{port}") }
+impl HostNames {
+    fn new(host: &str, port: u16) -> HostNames {
+        let host = match host.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => host.to_owned(),
+        };
+        let of = |protocol: Protocol| -> Arc<str> {
+            if port == protocol.default_port() { host.as_str().into() } else { format!("{host}:{port}").into() }
+        };
+        HostNames { clear: of(Protocol::Http), tls: of(Protocol::Https) }
+    }
+
+    /// The name for a protocol.
+    pub fn over(&self, protocol: Protocol) -> &Arc<str> {
+        if protocol.is_tls() { &self.tls } else { &self.clear }
+    }
 }
 
 impl Group {
@@ -186,9 +206,17 @@ fn members(
             None => Arc::default(),
         })
         .collect();
+    let names = endpoints
+        .iter()
+        .map(|endpoint| {
+            let named = upstream.host_header.as_deref().unwrap_or(&endpoint.name);
+            HostNames::new(named, endpoint.address.port())
+        })
+        .collect();
     let stats = endpoints.iter().map(|endpoint| stats.target(&endpoint.address.to_string())).collect();
     Members {
         balancer: Balancer::new(upstream, endpoints, before.map(|before| &before.balancer)),
+        names,
         health,
         stats,
     }
@@ -207,7 +235,7 @@ mod tests {
             ("::1", 8080, Protocol::Http, "[::1]:8080"),
             ("::1", 443, Protocol::Https, "[::1]"),
         ] {
-            assert_eq!(host_header(host, port, protocol), expected);
+            assert_eq!(&**HostNames::new(host, port).over(protocol), expected);
         }
     }
 
