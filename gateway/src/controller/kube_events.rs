@@ -281,3 +281,23 @@ impl Scribe {
 fn cut_name(name: &str) -> &str {
     name.get(..200).unwrap_or(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_said_again_when_it_lasts_and_when_it_comes_back() {
+        let said = |ago: u64, lasts: bool| Said {
+            namespace: String::new(),
+            name: String::new(),
+            count: 1,
+            at: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap(),
+            lasts,
+        };
+        assert!(said(60, true).holds(), "it was said a minute ago and nothing changed");
+        assert!(!said(31 * 60, true).holds(), "it lasts");
+        assert!(!said(60, false).holds(), "it was gone and is back");
+        assert!(said(1, false).holds(), "it comes and goes");
+    }
+}
