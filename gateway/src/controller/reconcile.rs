@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::barrier::Barrier;
 use super::{ControllerSettings, Offer, Publish, Published, kube_events, status};
@@ -155,7 +155,7 @@ impl Work {
         let published = self.publish.publish(offer);
         self.log_news(problems.iter().chain(&published.problems).cloned().collect());
         if published.generation != self.generation {
-            info!(generation = published.generation, took = ?started.elapsed(), "configuration serves");
+            debug!(generation = published.generation, took = ?started.elapsed(), "configuration serves");
         }
         self.plan(&translation, &problems, &published);
         self.generation = published.generation;

@@ -1,6 +1,8 @@
 //! The source that watches an API server: what it makes of lists, watches, and everything that goes wrong with
 //! them.
 
+use std::path::{Path, PathBuf};
+
 use gateway::controller::Offer;
 use gateway::source::kubernetes::{self, WatchSettings};
 use serde_json::json;
@@ -201,12 +203,9 @@ async fn a_server_that_goes_away_changes_nothing() {
     assert!(plane.recorder.seen().offers.iter().all(|offer| has_route(offer, "a")), "no route flapped");
 }
 
-#[tokio::test]
-async fn a_server_that_nobody_runs_is_named() {
-    // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config");
+/// A kubeconfig for a server on a port.
+fn kubeconfig(folder: &Path, port: u16) -> PathBuf {
+    let file = folder.join("config");
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{port}")}}],
@@ -214,17 +213,47 @@ async fn a_server_that_nobody_runs_is_named() {
         "users": [{"name": "u", "user": {}}],
     });
     std::fs::write(&file, config.to_string()).unwrap();
-    let access = kubernetes::connect(Some(&file), None).await.unwrap();
+    file
+}
+
+#[tokio::test]
+async fn over_real_connections_the_server_may_come_late_and_restart() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let access = kubernetes::connect(Some(&kubeconfig(folder.path(), port)), None).await.unwrap();
     assert_eq!(access.server, format!("http://127.0.0.1:{port}/"));
     let plane = ControlPlane::start_on(access.client, settings(), watch_settings());
-    let is_named = |reasons: &Vec<String>| {
+    let refused = |reasons: &Vec<String>| {
         reasons.iter().any(|reason| reason.contains("can't be reached: Connection refused"))
     };
-    plane.recorder.until("a reason", |seen| seen.pending.last().is_some_and(is_named)).await;
-    plane.stop().await;
+    plane.recorder.until("a reason", |seen| seen.pending.last().is_some_and(refused)).await;
 
-    let missing = kubernetes::connect(Some(&folder.path().join("nothing")), None).await.err().unwrap();
-    assert!(missing.to_string().starts_with("failed to read the kubeconfig"), "{missing}");
+    let api = Api::new();
+    api.put(ingress("a", ""));
+    let server = api.listen(port).await;
+    plane.recorder.until_offer("a route", |offer| has_route(offer, "a")).await;
+    api.until_asked("ingresses?&watch", 1).await;
+    api.put(ingress("b", ""));
+    plane.recorder.until_offer("another route", |offer| has_route(offer, "b")).await;
+
+    drop(server);
+    api.cut_watches();
+    let told =
+        |offer: &Offer| offer.problems.iter().any(|problem| problem.message.contains("Connection refused"));
+    plane.recorder.until_offer("a problem", told).await;
+    api.put(ingress("c", ""));
+    let _server = api.listen(port).await;
+    let offer = plane.recorder.until_offer("what happened meanwhile", |offer| has_route(offer, "c")).await;
+    assert!(has_route(&offer, "a") && has_route(&offer, "b"));
+    plane.recorder.until_offer("no problem", |offer| !told(offer)).await;
+    plane.stop().await;
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_is_none_is_named() {
+    let missing = kubernetes::connect(Some(Path::new("/nowhere/config")), None).await.err().unwrap();
+    assert!(missing.to_string().starts_with("failed to read the kubeconfig /nowhere/config"), "{missing}");
 }
 
 #[tokio::test]

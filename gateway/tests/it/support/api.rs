@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Cloned handles lead to the same server.
 #[derive(Clone)]
@@ -92,9 +93,22 @@ impl Api {
         }
     }
 
+    /// A client that calls the server without a connection between them.
     pub(crate) fn client(&self) -> kube::Client {
-        let router: Router = Router::new().fallback(handle).with_state(self.clone());
-        kube::Client::new(router, "default")
+        kube::Client::new(self.router(), "default")
+    }
+
+    /// Serves on a real port until the result is dropped.
+    pub(crate) async fn listen(&self, port: u16) -> JoinSet<()> {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let router = self.router();
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        server
+    }
+
+    fn router(&self) -> Router {
+        Router::new().fallback(handle).with_state(self.clone())
     }
 
     /// Creates or replaces an object, with a new version, and a new generation if more than metadata changed.
