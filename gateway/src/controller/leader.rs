@@ -68,7 +68,10 @@ pub(super) async fn run(
     let mut candidate = Candidate { api, election, seen: None, renewed: None };
     let mut failed = None;
     loop {
-        let tried = tokio::time::timeout(PATIENCE, candidate.try_lead()).await;
+        let tried = tokio::select! {
+            tried = tokio::time::timeout(PATIENCE, candidate.try_lead()) => tried,
+            () = stop.cancelled() => break,
+        };
         let held = match tried {
             Ok(Ok(held)) => {
                 failed = None;

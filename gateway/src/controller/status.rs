@@ -260,7 +260,11 @@ impl Scribe {
         loop {
             let plan = plans.borrow_and_update().clone();
             let leads = *self.leads.borrow_and_update();
-            let next = if leads { self.write(plan, &plans).await } else { None };
+            let plan = if leads { plan } else { Plan::default() };
+            let next = tokio::select! {
+                next = self.write(plan, &plans) => next,
+                () = stop.cancelled() => return,
+            };
             let later = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,

@@ -33,7 +33,8 @@ struct Inner {
     expired: u64,
     faults: Vec<Fault>,
     page: usize,
-    requests: Vec<Asked>,
+    /// Method, path and query of each, in order.
+    requests: Vec<String>,
 }
 
 /// Collection (`apis/group/version/plural`), namespace, name.
@@ -66,13 +67,6 @@ struct Fault {
     part: String,
     code: u16,
     left: usize,
-}
-
-/// One request as it came.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) line: String,
-    pub(crate) body: Value,
 }
 
 impl Api {
@@ -177,8 +171,8 @@ impl Api {
     }
 
     /// Requests so far whose method and path contain a text.
-    pub(crate) fn asked(&self, part: &str) -> Vec<Asked> {
-        self.lock().requests.iter().filter(|asked| asked.line.contains(part)).cloned().collect()
+    pub(crate) fn asked(&self, part: &str) -> Vec<String> {
+        self.lock().requests.iter().filter(|line| line.contains(part)).cloned().collect()
     }
 
     /// Waits until so many requests contain a text.
@@ -307,7 +301,7 @@ async fn handle(State(api): State<Api>, request: Request) -> Response {
     let line = format!("{} {}?{query}", parts.method, parts.uri.path());
     let fault = {
         let mut state = api.lock();
-        state.requests.push(Asked { line: line.clone(), body: body.clone() });
+        state.requests.push(line.clone());
         let fault = state.faults.iter_mut().find(|fault| fault.left > 0 && line.contains(&fault.part));
         fault.map(|fault| {
             fault.left -= 1;
