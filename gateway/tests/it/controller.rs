@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use gateway::controller::{ControllerSettings, Offer};
 use gateway::model::{Origin, Problem};
+use gateway::translate::Checks;
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
+use crate::support::checks::checks;
 use crate::support::gateway::{ControlPlane, election, settings, watch_settings};
 use crate::support::objects::{ingress, plugin, programmed, service};
 
@@ -86,6 +88,47 @@ async fn a_change_is_offered_within_milliseconds() {
     took.sort();
     println!("watch event to offer, over 100 Ingresses: median {:?}, slowest {:?}", took[20], took[39]);
     assert!(took[20] < Duration::from_millis(100), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_leaves_what_serves() {
+    let api = cluster();
+    api.put(ingress("a", ""));
+    let checks = Checks {
+        path: |path| {
+            assert!(!path.to_string().contains("poison"), "a fault of ours");
+            Ok(())
+        },
+        ..checks()
+    };
+    let plane = ControlPlane::start_judging(api.client(), settings(), watch_settings(), checks);
+    plane.recorder.until_offer("a route", |offer| has_route(offer, "a")).await;
+    api.put(ingress("poison", ""));
+    api.put(ingress("b", ""));
+    api.delete(&ingress("poison", ""));
+    let offer = plane.recorder.until_offer("another route", |offer| has_route(offer, "b")).await;
+    assert!(has_route(&offer, "a"));
+}
+
+#[tokio::test]
+async fn objects_without_a_class_follow_the_default_mark() {
+    let api = cluster();
+    let class = |default: &str| {
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass",
+            "metadata": {"name": "kong", "annotations": {"ingressclass.kubernetes.io/is-default-class": default}},
+            "spec": {"controller": "ingress-controllers.konghq.com/kong"}})
+    };
+    let mut classless = ingress("a", "");
+    classless["spec"].as_object_mut().unwrap().remove("ingressClassName");
+    api.put(classless);
+    api.put(class("false"));
+    let plane = ControlPlane::start(&api);
+    let offer = plane.recorder.until_offer("an offer", |_| true).await;
+    assert!(!has_route(&offer, "a"));
+    api.put(class("true"));
+    plane.recorder.until_offer("the route", |offer| has_route(offer, "a")).await;
+    api.put(class("false"));
+    plane.recorder.until_offer("no route", |offer| !has_route(offer, "a")).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gateway::controller::{Controller, ControllerSettings, Election, LeasePace};
 use gateway::source::kubernetes::{self, Pace, WatchSettings};
+use gateway::translate::Checks;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -68,11 +69,21 @@ impl ControlPlane {
         settings: ControllerSettings,
         watch: WatchSettings,
     ) -> ControlPlane {
+        ControlPlane::start_judging(client, settings, watch, checks())
+    }
+
+    /// With another judgement of settings than [`checks`].
+    pub(crate) fn start_judging(
+        client: kube::Client,
+        settings: ControllerSettings,
+        watch: WatchSettings,
+        checks: Checks,
+    ) -> ControlPlane {
         let recorder = Recorder::new();
         let stop = CancellationToken::new();
         let (source, feed) = kubernetes::open(client.clone(), watch);
         let publish = Arc::new(recorder.clone());
-        let controller = Controller { settings, checks: checks(), publish, client: Some(client) };
+        let controller = Controller { settings, checks, publish, client: Some(client) };
         let mut tasks = JoinSet::new();
         tasks.spawn(source.run(stop.clone()));
         tasks.spawn(controller.run(feed, stop.clone()));
