@@ -4,11 +4,9 @@
 mod checks;
 mod declarative_file;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use kube::Client;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +15,7 @@ pub use self::checks::checks;
 pub use self::declarative_file::read as read_declarative;
 use crate::admin::Declarative;
 use crate::args::{self, KubernetesArgs};
-use crate::controller::{Controller, ControllerSettings, Election, Offer, Publish, Published};
+use crate::controller::{Controller, ControllerSettings, Election, LeasePace, Offer, Publish, Published};
 use crate::readiness::{Pending, Readiness};
 use crate::settings::{Settings, SourceSettings};
 use crate::snapshot::publish::{self, Publisher};
@@ -77,12 +75,13 @@ pub async fn start(
             Ok(Source { declarative: None, tasks })
         }
         SourceSettings::Kubernetes(args) => {
-            let client = client(args.kubeconfig.as_deref()).await?;
+            let access = kubernetes::connect(args.kubeconfig.as_deref(), None).await;
+            let client = access.map_err(|error| format!("{error}; or give --objects or --config"))?.client;
             let publish_service = args.publish_service.as_deref().and_then(split);
             let watch = WatchSettings {
                 namespaces: args.watch_namespace.clone(),
                 publish_service,
-                secret_selector: None,
+                ..WatchSettings::default()
             };
             let (source, feed) = kubernetes::open(client.clone(), watch);
             let controller = controller(args, publish, Some(client));
@@ -102,6 +101,7 @@ fn controller(args: &KubernetesArgs, publish: Arc<dyn Publish>, client: Option<C
         namespace,
         name: LEASE.to_owned(),
         identity,
+        pace: LeasePace::default(),
     });
     Controller {
         settings: ControllerSettings {
@@ -121,27 +121,6 @@ fn controller(args: &KubernetesArgs, publish: Arc<dyn Publish>, client: Option<C
         publish,
         client,
     }
-}
-
-/// A client for the API server that the kubeconfig, or else the pod's service account, names. Nothing is asked
-/// of it yet.
-async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
-    let config = match kubeconfig {
-        Some(path) => {
-            let file = Kubeconfig::read_from(path)
-                .map_err(|error| format!("failed to read the kubeconfig {}: {error}", path.display()))?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| format!("failed to use the kubeconfig {}: {error}", path.display()))?
-        }
-        None => kube::Config::infer().await.map_err(|error| {
-            format!(
-                "found no Kubernetes API to take objects from: {error}; set KUBECONFIG or --kubeconfig, or give \
-                 --objects or --config instead"
-            )
-        })?,
-    };
-    Client::try_from(config).map_err(|error| format!("failed to set up the Kubernetes client: {error}"))
 }
 
 /// `namespace/name`.

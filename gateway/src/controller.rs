@@ -23,7 +23,7 @@ use crate::model::{Model, Problem};
 use crate::source::Feed;
 use crate::translate::{Checks, TranslateSettings};
 
-pub use leader::Election;
+pub use leader::{Election, LeasePace};
 
 /// The data plane's end: takes configurations, keeps their numbers.
 pub trait Publish: Send + Sync {

@@ -10,6 +10,7 @@ mod custom;
 mod key;
 mod plugin_object;
 mod upstream_policy;
+pub mod yaml;
 
 use std::fmt;
 use std::sync::Arc;

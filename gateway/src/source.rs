@@ -5,14 +5,12 @@
 
 pub mod directory;
 pub mod kubernetes;
-pub mod yaml;
 
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::sync::mpsc;
 
-use crate::model::Problem;
 use crate::objects::{Kind, Object, ObjectKey};
 
 /// How many changes may wait for the controller; a source that is faster waits.
@@ -51,7 +49,19 @@ pub enum Change {
     /// A scope can be read again.
     Restored(Scope),
     /// Everything that is wrong with the source itself, replacing what was said before.
-    Problems(Vec<Problem>),
+    Faults(Vec<Fault>),
+}
+
+/// Something wrong in a source, for example in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// An object's key, or a place such as `objects/a.yaml:12`.
+    pub place: String,
+    /// The field at fault; empty when it is about the whole.
+    pub field: String,
+    pub message: String,
+    /// What happens meanwhile.
+    pub effect: String,
 }
 
 /// The content of a scope.

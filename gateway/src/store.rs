@@ -9,9 +9,8 @@ use std::sync::Arc;
 use admin_api::ObjectVersion;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::model::Problem;
 use crate::objects::{Kind, Object, ObjectKey, Readable};
-use crate::source::{Change, Listing, Scope, Unreadable};
+use crate::source::{Change, Fault, Listing, Scope, Unreadable};
 
 /// Namespace, then name.
 type Table = BTreeMap<String, BTreeMap<String, Object>>;
@@ -22,7 +21,7 @@ pub struct Store {
     tables: BTreeMap<Kind, Table>,
     unreadable: BTreeMap<ObjectKey, Unreadable>,
     versions: BTreeMap<ObjectKey, ObjectVersion>,
-    problems: Vec<Problem>,
+    faults: Vec<Fault>,
 }
 
 impl Store {
@@ -39,9 +38,9 @@ impl Store {
             Change::Applied(object) => self.insert(object),
             Change::Unreadable(unreadable) => self.insert_unreadable(unreadable),
             Change::Deleted(key) => self.remove(&key),
-            Change::Problems(problems) => {
-                let changed = self.problems != problems;
-                self.problems = problems;
+            Change::Faults(faults) => {
+                let changed = self.faults != faults;
+                self.faults = faults;
                 changed
             }
             Change::Trouble(..) | Change::Restored(_) => false,
@@ -90,8 +89,8 @@ impl Store {
     }
 
     /// What is wrong with the source itself.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     fn insert(&mut self, object: Object) -> bool {

@@ -34,6 +34,7 @@ use crate::store::Store;
 
 use class::Class;
 use endpoints::Slices;
+use paths::{CheckedPaths, PathVerdicts};
 use problems::Problems;
 
 /// What an operator decides about translation.
@@ -82,11 +83,13 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// What outlives an object's refusal: its last good form.
+/// What one translation leaves to the next: the last good form of objects, and verdicts that needn't be found
+/// again.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered {
     plugins: BTreeMap<ObjectKey, plugin_settings::Settings>,
     certificates: BTreeMap<ObjectKey, certificates::Pair>,
+    paths: PathVerdicts,
 }
 
 /// What became of the objects.
@@ -148,7 +151,8 @@ pub fn translate(
 
     let mut out = Translation::default();
     let ingresses = context.class.ingresses(store);
-    let drafts = ingress::drafts(&context, &ingresses, &mut problems);
+    let mut checked = CheckedPaths::new(checks.path, &remembered.paths);
+    let drafts = ingress::drafts(&context, &ingresses, &mut checked, &mut problems);
     let mut pairs = certificates::Pairs::new(remembered);
     let services = services::build(&context, &drafts, &mut pairs, &mut out.model, &mut problems);
     let routes = routes::build(&drafts, &services, &mut out.model, &mut problems);
@@ -160,7 +164,11 @@ pub fn translate(
     let attached = plugins::Attachments { routes: &routes, services: &services, consumers: &consumers };
     plugins::build(&context, &attached, &judged, &mut out, &mut problems);
 
-    out.remembered = Remembered { plugins: judged.remembered(), certificates: pairs.into_remembered() };
+    out.remembered = Remembered {
+        plugins: judged.remembered(),
+        certificates: pairs.into_remembered(),
+        paths: checked.into_verdicts(),
+    };
     out.problems = problems.into_sorted();
     out
 }

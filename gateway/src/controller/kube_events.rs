@@ -33,6 +33,8 @@ const SUCCEEDED: &str = "KongConfigurationSucceeded";
 const REMIND: Duration = Duration::from_mins(30);
 /// But not every time when it comes and goes.
 const COMES_AND_GOES: Duration = Duration::from_secs(10);
+/// What couldn't be written is tried again, but not in a loop.
+const TRY_AGAIN: Duration = Duration::from_mins(1);
 /// A configuration that changes all the time is not reported all the time.
 const SUCCESS_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 /// An API server is not flooded, however much is wrong.
@@ -95,6 +97,7 @@ pub(super) struct Scribe {
 struct Said {
     namespace: String,
     name: String,
+    /// How often it was said; 0 when it couldn't be.
     count: i32,
     at: Instant,
     /// The problem is still there; one that comes back is said again.
@@ -104,7 +107,11 @@ struct Said {
 impl Said {
     /// Whether it needn't be said again yet.
     fn holds(&mut self) -> bool {
-        let limit = if self.lasts { REMIND } else { COMES_AND_GOES };
+        let limit = match (self.count, self.lasts) {
+            (0, _) => TRY_AGAIN,
+            (_, true) => REMIND,
+            (_, false) => COMES_AND_GOES,
+        };
         let holds = self.at.elapsed() < limit;
         self.lasts |= holds;
         holds
@@ -137,7 +144,13 @@ impl Scribe {
     /// When something is to be said again, if nothing changes.
     fn next(&self, plan: &Plan) -> Duration {
         let unreported = self.success.as_ref().is_some_and(|(generation, _)| *generation != plan.generation);
-        if unreported && self.pod.is_some() { SUCCESS_AT_MOST_EVERY } else { REMIND }
+        if unreported && self.pod.is_some() {
+            SUCCESS_AT_MOST_EVERY
+        } else if self.said.values().any(|said| said.count == 0) {
+            TRY_AGAIN
+        } else {
+            REMIND
+        }
     }
 
     /// Says what is due. A newer plan cuts it short: what is left is due in that as well.
@@ -200,8 +213,7 @@ impl Scribe {
         self.success = Some((generation, said));
     }
 
-    /// Counts an earlier Event up, or makes a new one. What can't be said is logged and counts as said: the
-    /// log and the admin port have it too.
+    /// Counts an earlier Event up, or makes a new one.
     async fn emit(
         &mut self,
         regarding: ObjectReference,
@@ -210,7 +222,7 @@ impl Scribe {
         message: &str,
         earlier: Option<Said>,
     ) -> Said {
-        if let Some(earlier) = earlier
+        if let Some(earlier) = earlier.filter(|earlier| earlier.count > 0)
             && let Some(said) = self.count_up(earlier).await
         {
             return said;
@@ -238,12 +250,16 @@ impl Scribe {
         };
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let params = PostParams::default();
-        match tokio::time::timeout(PATIENCE, api.create(&params, &event)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => warn!(object, reason, %error, "can't write an Event"),
-            Err(_) => warn!(object, reason, "can't write an Event: no answer within {PATIENCE:?}"),
+        let failed = match tokio::time::timeout(PATIENCE, api.create(&params, &event)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {PATIENCE:?}")),
+        };
+        if let Some(cause) = &failed {
+            warn!(object, reason, cause, "can't write an Event; trying again in {TRY_AGAIN:?}");
         }
-        Said { namespace, name, count: 1, at: Instant::now(), lasts: true }
+        let count = i32::from(failed.is_none());
+        Said { namespace, name, count, at: Instant::now(), lasts: true }
     }
 
     /// Nothing when the Event is gone.
@@ -280,4 +296,24 @@ impl Scribe {
 /// An object's name, short enough for a serial number behind it.
 fn cut_name(name: &str) -> &str {
     name.get(..200).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_said_again_when_it_lasts_and_when_it_comes_back() {
+        let said = |ago: u64, lasts: bool| Said {
+            namespace: String::new(),
+            name: String::new(),
+            count: 1,
+            at: Instant::now().checked_sub(Duration::from_secs(ago)).unwrap(),
+            lasts,
+        };
+        assert!(said(60, true).holds(), "it was said a minute ago and nothing changed");
+        assert!(!said(31 * 60, true).holds(), "it lasts");
+        assert!(!said(60, false).holds(), "it was gone and is back");
+        assert!(said(1, false).holds(), "it comes and goes");
+    }
 }

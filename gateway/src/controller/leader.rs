@@ -15,12 +15,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-/// Others may take over when the lease hasn't been renewed for so long.
-const DURATION: Duration = Duration::from_secs(15);
-/// A leader that couldn't renew for so long stops writing, well before others start.
-const GIVE_UP: Duration = Duration::from_secs(10);
-/// How often everyone looks.
-const LOOK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Which lease, and as whom.
@@ -30,6 +24,28 @@ pub struct Election {
     pub name: String,
     /// Different for every replica.
     pub identity: String,
+    pub pace: LeasePace,
+}
+
+/// The times of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeasePace {
+    /// Others may take over when the lease hasn't been renewed for so long.
+    pub duration: Duration,
+    /// A leader that couldn't renew for so long stops writing, well before others start.
+    pub give_up: Duration,
+    /// How often everyone looks.
+    pub look: Duration,
+}
+
+impl Default for LeasePace {
+    fn default() -> Self {
+        LeasePace {
+            duration: Duration::from_secs(15),
+            give_up: Duration::from_secs(10),
+            look: Duration::from_secs(2),
+        }
+    }
 }
 
 /// A candidate's view of the lease.
@@ -52,7 +68,10 @@ pub(super) async fn run(
     let mut candidate = Candidate { api, election, seen: None, renewed: None };
     let mut failed = None;
     loop {
-        let tried = tokio::time::timeout(PATIENCE, candidate.try_lead()).await;
+        let tried = tokio::select! {
+            tried = tokio::time::timeout(PATIENCE, candidate.try_lead()) => tried,
+            () = stop.cancelled() => break,
+        };
         let held = match tried {
             Ok(Ok(held)) => {
                 failed = None;
@@ -70,7 +89,7 @@ pub(super) async fn run(
             changed
         });
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(candidate.election.pace.look) => {}
             () = stop.cancelled() => break,
         }
     }
@@ -117,7 +136,7 @@ impl Candidate {
         match &self.seen {
             Some((last, since)) if last == spec => {
                 let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-                now.duration_since(*since) > seconds.map_or(DURATION, Duration::from_secs)
+                now.duration_since(*since) > seconds.map_or(self.election.pace.duration, Duration::from_secs)
             }
             _ => {
                 self.seen = Some((spec.clone(), now));
@@ -140,7 +159,7 @@ impl Candidate {
             metadata: old.metadata,
             spec: Some(LeaseSpec {
                 holder_identity: Some(self.election.identity.clone()),
-                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                lease_duration_seconds: i32::try_from(self.election.pace.duration.as_secs()).ok(),
                 acquire_time: if ours { spec.acquire_time } else { Some(now.clone()) },
                 renew_time: Some(now),
                 lease_transitions: Some(if ours || old.spec.is_none() {
@@ -166,7 +185,7 @@ impl Candidate {
     }
 
     fn still_holds(&self) -> bool {
-        self.renewed.is_some_and(|at| at.elapsed() < GIVE_UP)
+        self.renewed.is_some_and(|at| at.elapsed() < self.election.pace.give_up)
     }
 
     /// Logs a failure once as long as it stays the same. A leader goes on for a while.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::barrier::Barrier;
 use super::{ControllerSettings, Offer, Publish, Published, kube_events, status};
@@ -95,13 +95,13 @@ impl Loop {
             let mut work = self.work;
             // Off the runtime: a large cluster takes a while, and timers must not.
             let done = tokio::task::spawn_blocking(move || {
-                work.guarded_round(problems);
-                work
+                let offered = work.guarded_round(problems);
+                (work, offered)
             });
-            let Ok(work) = done.await else { return };
+            let Ok((work, offered)) = done.await else { return };
             self.work = work;
             self.not_before = Instant::now() + started.elapsed();
-            if !passed {
+            if offered && !passed {
                 passed = true;
                 self.work.publish.pending(&[]);
             }
@@ -132,10 +132,12 @@ impl Loop {
 
 impl Work {
     /// A fault of ours must not take the gateway down: what serves goes on serving.
-    fn guarded_round(&mut self, problems: Vec<Problem>) {
-        if catch_unwind(AssertUnwindSafe(|| self.round(problems))).is_err() {
+    fn guarded_round(&mut self, problems: Vec<Problem>) -> bool {
+        let done = catch_unwind(AssertUnwindSafe(|| self.round(problems))).is_ok();
+        if !done {
             error!("making a configuration failed; the last one still serves; please report this");
         }
+        done
     }
 
     /// Everything there is, once.
@@ -155,7 +157,7 @@ impl Work {
         let published = self.publish.publish(offer);
         self.log_news(problems.iter().chain(&published.problems).cloned().collect());
         if published.generation != self.generation {
-            info!(generation = published.generation, took = ?started.elapsed(), "configuration serves");
+            debug!(generation = published.generation, took = ?started.elapsed(), "configuration serves");
         }
         self.plan(&translation, &problems, &published);
         self.generation = published.generation;

@@ -260,7 +260,11 @@ impl Scribe {
         loop {
             let plan = plans.borrow_and_update().clone();
             let leads = *self.leads.borrow_and_update();
-            let next = if leads { self.write(plan, &plans).await } else { None };
+            let plan = if leads { plan } else { Plan::default() };
+            let next = tokio::select! {
+                next = self.write(plan, &plans) => next,
+                () = stop.cancelled() => return,
+            };
             let later = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -368,5 +372,70 @@ async fn patch(client: Client, manager: &str, write: &Write) -> Result<(), Strin
         Ok(Err(kube::Error::Api(status))) => Err(format!("{} {}", status.code, status.message)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn condition(reason: &str, generation: Option<i64>) -> Condition {
+        Condition {
+            type_: PROGRAMMED.to_owned(),
+            status: "Unknown".to_owned(),
+            reason: reason.to_owned(),
+            message: String::new(),
+            observed_generation: generation,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    #[test]
+    fn gateways_that_share_a_plugin_do_not_argue() {
+        let manager = field_manager("kong");
+        let by = |name: &str| {
+            let entry = json!({"manager": name, "operation": "Apply", "subresource": "status"});
+            serde_json::from_value::<ObjectMeta>(json!({"managedFields": [entry]})).unwrap()
+        };
+        let ours = |programmed, used, meta: &ObjectMeta, shown: &Condition| {
+            let verdict = Verdict { programmed, message: String::new(), used };
+            is_ours_to_say(meta, Some(shown), &verdict, &manager)
+        };
+        let (nobody, us, other) = (ObjectMeta::default(), by("limen-kong"), by("limen-internal"));
+        let (fresh, said) = (condition("Pending", None), condition("Programmed", Some(1)));
+        assert!(ours(Programmed::Programmed, true, &other, &said), "who uses it speaks");
+        assert!(!ours(Programmed::Pending, false, &other, &said), "who doesn't use it is silent");
+        assert!(!ours(Programmed::Pending, false, &nobody, &fresh), "there is nothing to add to the default");
+        assert!(ours(Programmed::Pending, false, &us, &said), "what was said is taken back");
+        assert!(ours(Programmed::Invalid, false, &nobody, &fresh), "faults are told before anybody uses it");
+        assert!(!ours(Programmed::Invalid, false, &other, &said));
+    }
+
+    #[tokio::test]
+    async fn writing_against_someone_gets_slower_and_slower() {
+        let client = Client::try_from(kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let mut scribe = Scribe::new(client, field_manager("kong"), watch::channel(true).1);
+        let key = ObjectKey::new(Kind::KongPlugin, "a", "b");
+        let write = |status: &str, since: &str| {
+            let condition = json!({"type": PROGRAMMED, "status": status, "lastTransitionTime": since});
+            Write { key: key.clone(), status: json!({"conditions": [condition]}) }
+        };
+        let mut pauses = Vec::new();
+        for since in ["1", "2", "3", "4"] {
+            let now = Instant::now();
+            scribe.note(write("True", since));
+            assert!(!scribe.is_due(&write("True", "x"), now), "another time is not another status");
+            assert!(scribe.is_due(&write("False", "x"), now), "another status is written at once");
+            pauses.push(scribe.written[&key].not_before.duration_since(now).as_secs_f64().round());
+        }
+        assert_eq!(pauses, [2.0, 4.0, 8.0, 16.0]);
+        scribe.note(write("False", "5"));
+        assert!(scribe.is_due(&write("False", "6"), Instant::now() + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("short", 10), "short");
+        assert_eq!(cut("ääääää", 9), "äää…");
     }
 }

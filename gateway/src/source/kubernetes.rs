@@ -4,6 +4,7 @@
 //! growing pauses. A kind that the server doesn't know counts as empty until it does.
 
 mod client;
+mod pace;
 mod raw;
 mod trouble;
 
@@ -11,8 +12,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, DefaultBackoff, Event};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,15 +20,15 @@ use tracing::{debug, warn};
 
 use super::{Change, Changes, Feed, Listing, Scope, channel};
 use crate::objects::Kind;
+use pace::Pauses;
 use raw::Raw;
 use trouble::Trouble;
 
 pub use client::{Access, ConnectError, connect};
+pub use pace::Pace;
 
 /// A server that takes longer between two pages of a list is taken to be stuck.
 const LIST_STEP: Duration = Duration::from_mins(1);
-/// A kind whose definition is missing is looked for this often.
-const LOOK_FOR_KIND: Duration = Duration::from_secs(2);
 
 /// What to watch.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,8 @@ pub struct WatchSettings {
     pub publish_service: Option<(String, String)>,
     /// Only Secrets with these labels; all when absent.
     pub secret_selector: Option<String>,
+    /// How long to wait after a failure.
+    pub pace: Pace,
 }
 
 /// Watches an API server until told to stop.
@@ -73,6 +75,7 @@ impl Kubernetes {
                 scope,
                 config,
                 changes: self.changes.clone(),
+                pace: self.settings.pace,
             };
             watches.spawn(watch.run());
         }
@@ -130,6 +133,7 @@ struct Watch {
     optional: bool,
     config: watcher::Config,
     changes: Changes,
+    pace: Pace,
 }
 
 /// How far it is.
@@ -142,32 +146,44 @@ struct Progress {
     trouble: Option<String>,
 }
 
+impl Progress {
+    /// How long to wait for the next event. A watch may be silent for ever: the watcher itself notices when
+    /// the connection is dead.
+    fn patience(&self, pace: Pace) -> Duration {
+        match (&self.list, &self.trouble) {
+            (Some(_), _) => LIST_STEP,
+            (None, Some(_)) => pace.settled,
+            (None, None) => Duration::MAX,
+        }
+    }
+}
+
 impl Watch {
     /// Ends only when nobody listens any more.
     async fn run(self) {
         let mut progress = Progress::default();
-        let mut pause = DefaultBackoff::default();
+        let mut pauses = Pauses::new(self.pace);
         loop {
             let mut stream = pin!(watcher::watcher(self.api.clone(), self.config.clone()));
             let stuck = loop {
-                let next = match &progress.list {
-                    Some(_) => tokio::time::timeout(LIST_STEP, stream.next()).await,
-                    None => Ok(stream.next().await),
-                };
+                let patience = progress.patience(self.pace);
+                let next = tokio::time::timeout(patience, stream.next()).await;
                 let told = match next {
-                    Err(_) => break Trouble::stuck(&self.scope, LIST_STEP),
+                    Err(_) if progress.list.is_some() => break Trouble::stuck(&self.scope, LIST_STEP),
+                    // An attempt that fails does so sooner: the watch is on again.
+                    Err(_) => self.tell_restored(&mut progress).await,
                     Ok(None) => return,
                     Ok(Some(Ok(event))) => {
                         if !matches!(event, Event::Init | Event::InitApply(_)) {
-                            pause.reset();
+                            pauses.reset();
                         }
                         self.tell_event(event, &mut progress).await
                     }
                     Ok(Some(Err(error))) => {
                         let trouble = Trouble::of(&self.scope, &error);
-                        let delay = if trouble.is_missing() { Some(LOOK_FOR_KIND) } else { pause.next() };
+                        let pause = if trouble.is_missing() { self.pace.missing } else { pauses.next() };
                         let told = self.tell_trouble(trouble, &mut progress).await;
-                        tokio::time::sleep(delay.unwrap_or(LIST_STEP)).await;
+                        tokio::time::sleep(pause).await;
                         told
                     }
                 };
@@ -215,6 +231,10 @@ impl Watch {
             }
             Event::Delete(raw) => self.tell(Change::Deleted(raw.key(self.scope.kind))).await?,
         }
+        self.tell_restored(progress).await
+    }
+
+    async fn tell_restored(&self, progress: &mut Progress) -> Result<(), NobodyListens> {
         if progress.trouble.take().is_some() {
             self.tell(Change::Restored(self.scope.clone())).await?;
         }

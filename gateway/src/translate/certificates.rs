@@ -71,7 +71,7 @@ impl<'a> Pairs<'a> {
     ) -> Option<Uuid> {
         if !self.loaded.contains_key(secret) {
             let object = context.store.get::<KubeSecret>(&secret.namespace, &secret.name)?;
-            let pair = match read(context, secret, object) {
+            let pair = match read(context, secret, object, self.remembered.get(secret)) {
                 Ok(pair) => pair,
                 Err(fault) => {
                     let old = self.remembered.get(secret).filter(|old| old.uid == object.metadata.uid);
@@ -109,14 +109,23 @@ impl Pair {
     }
 }
 
-fn read(context: &Context<'_>, key: &ObjectKey, secret: &KubeSecret) -> Result<Pair, String> {
+/// A pair that was good before needn't be parsed again.
+fn read(
+    context: &Context<'_>,
+    key: &ObjectKey,
+    secret: &KubeSecret,
+    before: Option<&Pair>,
+) -> Result<Pair, String> {
     let part = |name: &str| {
         text(secret.data.as_ref(), name)
             .map(|text| text.trim().to_owned())
             .ok_or_else(|| format!("it has no {name}"))
     };
     let (cert, private) = (part("tls.crt")?, part("tls.key")?);
-    (context.checks.certificate)(&cert, &private)?;
+    let known = before.is_some_and(|before| before.cert == cert && before.key.expose() == private);
+    if !known {
+        (context.checks.certificate)(&cert, &private)?;
+    }
     Ok(Pair {
         uid: secret.metadata.uid.clone(),
         id: names::object_id("certificates", key, &secret.metadata),

@@ -8,7 +8,7 @@ use k8s_openapi::api::networking::v1::{HTTPIngressPath, Ingress, IngressBackend,
 
 use super::Context;
 use super::annotation_values::Values;
-use super::paths::{Markers, kong_paths};
+use super::paths::{CheckedPaths, Markers, kong_paths};
 use super::ports::PortRef;
 use super::problems::Problems;
 use crate::model::RoutePath;
@@ -39,6 +39,7 @@ pub(super) struct Backend {
 pub(super) fn drafts(
     context: &Context<'_>,
     ingresses: &[&Arc<Ingress>],
+    checked: &mut CheckedPaths<'_>,
     problems: &mut Problems,
 ) -> Vec<RouteDraft> {
     let mut drafts = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn drafts(
     for ingress in ingresses {
         let key = ObjectKey::of_object(&***ingress);
         Values::of(&key, &ingress.metadata).report_strays(problems);
-        drafts.extend(rules(context, ingress, &key, problems));
+        drafts.extend(rules(context, ingress, &key, checked, problems));
         let Some(draft) = default_backend(ingress, &key, problems) else { continue };
         match &default_of {
             None => {
@@ -69,6 +70,7 @@ fn rules(
     context: &Context<'_>,
     ingress: &Arc<Ingress>,
     key: &ObjectKey,
+    checked: &mut CheckedPaths<'_>,
     problems: &mut Problems,
 ) -> Vec<RouteDraft> {
     let markers =
@@ -83,7 +85,7 @@ fn rules(
             let Some(backend) = backend(&path.backend, key, &format!("{field}.backend"), problems) else {
                 continue;
             };
-            let paths = usable_paths(context, path, markers, key, &field, problems);
+            let paths = usable_paths(path, markers, key, &field, checked, problems);
             if paths.is_empty() {
                 continue;
             }
@@ -134,15 +136,15 @@ fn host(
 }
 
 fn usable_paths(
-    context: &Context<'_>,
     path: &HTTPIngressPath,
     markers: Markers<'_>,
     key: &ObjectKey,
     field: &str,
+    checked: &mut CheckedPaths<'_>,
     problems: &mut Problems,
 ) -> Vec<RoutePath> {
     let text = path.path.as_deref().unwrap_or_default();
-    let paths = kong_paths(text, &path.path_type, markers, context.checks.path);
+    let paths = kong_paths(text, &path.path_type, markers, checked);
     for fault in paths.faults {
         problems.add(key, format!("{field}.path"), fault, "the path is left out");
     }

@@ -4,6 +4,8 @@
 //! dot matches any character; that is kept, since people see and use it. Only a text that is no regular
 //! expression at all is taken literally.
 
+use std::collections::HashMap;
+
 use crate::model::RoutePath;
 
 /// What marks a path as a regular expression unless the Ingress says otherwise.
@@ -26,6 +28,36 @@ pub(super) struct Paths {
     pub(super) doubts: Vec<String>,
 }
 
+/// The router's verdicts. Compiling a regular expression is what takes longest in a translation, so those of
+/// the last one are kept.
+pub(super) struct CheckedPaths<'a> {
+    check: fn(&RoutePath) -> Result<(), String>,
+    before: &'a PathVerdicts,
+    now: PathVerdicts,
+}
+
+pub(super) type PathVerdicts = HashMap<RoutePath, Result<(), String>>;
+
+impl<'a> CheckedPaths<'a> {
+    pub(super) fn new(check: fn(&RoutePath) -> Result<(), String>, before: &'a PathVerdicts) -> Self {
+        CheckedPaths { check, before, now: PathVerdicts::new() }
+    }
+
+    /// For the next translation.
+    pub(super) fn into_verdicts(self) -> PathVerdicts {
+        self.now
+    }
+
+    fn check(&mut self, path: &RoutePath) -> Result<(), String> {
+        if let Some(verdict) = self.now.get(path) {
+            return verdict.clone();
+        }
+        let verdict = self.before.get(path).cloned().unwrap_or_else(|| (self.check)(path));
+        self.now.insert(path.clone(), verdict.clone());
+        verdict
+    }
+}
+
 impl Default for Markers<'_> {
     fn default() -> Self {
         Markers { regex: MARKER, guess: false }
@@ -37,7 +69,7 @@ pub(super) fn kong_paths(
     path: &str,
     path_type: &str,
     markers: Markers<'_>,
-    check: fn(&RoutePath) -> Result<(), String>,
+    checked: &mut CheckedPaths<'_>,
 ) -> Paths {
     let mut paths = Paths::default();
     let path = flatten_slashes(path);
@@ -52,14 +84,14 @@ pub(super) fn kong_paths(
             }
             let base = path.trim_matches('/');
             if base.is_empty() {
-                paths.add(&["/".to_owned()], markers, check);
+                paths.add(&["/".to_owned()], markers, checked);
             } else {
-                paths.add(&[format!("/{base}/")], markers, check);
-                paths.add(&end_anchored(base), markers, check);
+                paths.add(&[format!("/{base}/")], markers, checked);
+                paths.add(&end_anchored(base), markers, checked);
             }
         }
-        "Exact" => paths.add(&end_anchored(path.trim_start_matches('/')), markers, check),
-        "ImplementationSpecific" | "" => paths.add(&[path.to_owned()], markers, check),
+        "Exact" => paths.add(&end_anchored(path.trim_start_matches('/')), markers, checked),
+        "ImplementationSpecific" | "" => paths.add(&[path.to_owned()], markers, checked),
         other => paths.faults.push(format!("unknown pathType {other:?}")),
     }
     paths
@@ -72,18 +104,13 @@ fn end_anchored(path: &str) -> [String; 2] {
 
 impl Paths {
     /// Adds the first of the candidates that the router can match.
-    fn add(
-        &mut self,
-        candidates: &[String],
-        markers: Markers<'_>,
-        check: fn(&RoutePath) -> Result<(), String>,
-    ) {
+    fn add(&mut self, candidates: &[String], markers: Markers<'_>, checked: &mut CheckedPaths<'_>) {
         let mut first_fault = None;
         for candidate in candidates {
             let text = mark_regex(candidate, markers);
             let path = RoutePath::parse(&text);
             let verdict = if text.starts_with('/') || text.starts_with("~/") {
-                check(&path)
+                checked.check(&path)
             } else {
                 Err("should start with: / (fixed path) or ~/ (regex path)".to_owned())
             };
@@ -140,8 +167,13 @@ mod tests {
         }
     }
 
+    fn checked(path: &str, path_type: &str, markers: Markers<'_>) -> Paths {
+        let before = PathVerdicts::new();
+        kong_paths(path, path_type, markers, &mut CheckedPaths::new(check, &before))
+    }
+
     fn paths_with(path: &str, path_type: &str, markers: Markers<'_>) -> Vec<String> {
-        let paths = kong_paths(path, path_type, markers, check);
+        let paths = checked(path, path_type, markers);
         paths.usable.iter().map(ToString::to_string).chain(paths.faults).collect()
     }
 
@@ -195,11 +227,20 @@ mod tests {
 
     #[test]
     fn an_odd_pair_is_doubted() {
-        let paths = kong_paths("/~/foo", "Prefix", Markers::default(), check);
+        let paths = checked("/~/foo", "Prefix", Markers::default());
         assert_eq!(
             paths.usable,
             [RoutePath::Regex("/foo/".to_owned()), RoutePath::Regex("/~/foo$".to_owned())]
         );
         assert_eq!(paths.doubts.len(), 1);
+    }
+
+    #[test]
+    fn a_verdict_is_kept_for_the_next_translation() {
+        let path = RoutePath::Regex("/a".to_owned());
+        let before = PathVerdicts::from([(path.clone(), Err("kept".to_owned()))]);
+        let mut checked = CheckedPaths::new(check, &before);
+        assert_eq!(checked.check(&path), Err("kept".to_owned()));
+        assert_eq!(checked.into_verdicts(), before);
     }
 }

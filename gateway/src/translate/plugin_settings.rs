@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use super::service_tls::text;
 use super::{Context, FieldError, names};
 use crate::model::Protocol;
-use crate::objects::{Kind, KongClusterPlugin, KongPlugin, ObjectKey, PluginSpec, SecretKeyRef};
-use crate::source::yaml;
+use crate::objects::{Kind, KongClusterPlugin, KongPlugin, ObjectKey, PluginSpec, SecretKeyRef, yaml};
 
 /// Settings that the plugin accepted, with what else of the object goes with them.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,13 @@ pub(super) struct Problems(BTreeSet<Problem>);
 
 impl Problems {
     pub(super) fn new(store: &Store) -> Problems {
-        let mut problems = Problems(store.problems().iter().cloned().collect());
+        let of_source = store.faults().iter().map(|fault| Problem {
+            origin: Origin::new(fault.place.clone()),
+            field: fault.field.clone(),
+            message: fault.message.clone(),
+            effect: fault.effect.clone(),
+        });
+        let mut problems = Problems(of_source.collect());
         for unreadable in store.unreadable() {
             // Plugins are judged with their settings: they fail closed.
             if !matches!(unreadable.key.kind, Kind::KongPlugin | Kind::KongClusterPlugin) {

@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use super::is_empty;
 use super::manifest::{self, Entry, Thing};
-use crate::model::{Origin, Problem};
 use crate::objects::{Kind, Object, ObjectKey};
-use crate::source::{Change, Listing, Scope, Unreadable};
+use crate::source::{Change, Fault, Listing, Scope, Unreadable};
 
 /// Larger files are refused.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -25,7 +24,7 @@ pub(super) struct Content {
     known: HashMap<ObjectKey, Known>,
     version: u64,
     listed: BTreeMap<Kind, BTreeMap<ObjectKey, u64>>,
-    problems: Vec<Problem>,
+    faults: Vec<Fault>,
     started: bool,
 }
 
@@ -35,7 +34,7 @@ struct File {
     /// Its last good content.
     entries: Vec<Entry>,
     /// What is wrong with its present text.
-    problem: Option<Problem>,
+    fault: Option<Fault>,
 }
 
 /// One object's made-up history.
@@ -53,31 +52,31 @@ impl Content {
             known: HashMap::new(),
             version: 0,
             listed: BTreeMap::new(),
-            problems: Vec::new(),
+            faults: Vec::new(),
             started: false,
         }
     }
 
     /// Reads everything and says what changed. All kinds are listed the first time.
     pub(super) fn look(&mut self) -> Vec<Change> {
-        let mut problems = Vec::new();
+        let mut faults = Vec::new();
         let mut paths = Vec::new();
         match find(&self.root, 0, &mut paths) {
-            Ok(()) => self.read(&paths, &mut problems),
-            Err(error) => problems.push(Problem {
-                origin: Origin::new(self.root.display().to_string()),
+            Ok(()) => self.read(&paths, &mut faults),
+            Err(error) => faults.push(Fault {
+                place: self.root.display().to_string(),
                 field: String::new(),
                 message: format!("can't be read: {error}"),
                 effect: "the last content of the folder still serves".to_owned(),
             }),
         }
-        let listed = Change::Listed(self.listings(&mut problems));
-        problems.sort();
-        problems.dedup();
+        let listed = Change::Listed(self.listings(&mut faults));
+        faults.sort();
+        faults.dedup();
         let mut changes = Vec::new();
-        if problems != self.problems {
-            self.problems.clone_from(&problems);
-            changes.push(Change::Problems(problems));
+        if faults != self.faults {
+            self.faults.clone_from(&faults);
+            changes.push(Change::Faults(faults));
         }
         if !is_empty(&listed) {
             changes.push(listed);
@@ -86,7 +85,7 @@ impl Content {
         changes
     }
 
-    fn read(&mut self, paths: &[PathBuf], problems: &mut Vec<Problem>) {
+    fn read(&mut self, paths: &[PathBuf], faults: &mut Vec<Fault>) {
         self.files.retain(|path, _| paths.contains(path));
         for path in paths {
             let shown = self.shown(path);
@@ -99,15 +98,15 @@ impl Content {
                 // It was there when the folder was listed: someone is at work on it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    problems.push(file_problem(&shown, 0, &error.to_string(), self.files.contains_key(path)));
+                    faults.push(file_fault(&shown, 0, &error.to_string(), self.files.contains_key(path)));
                 }
             }
         }
-        problems.extend(self.files.values().filter_map(|file| file.problem.clone()));
+        faults.extend(self.files.values().filter_map(|file| file.fault.clone()));
     }
 
     /// Listings of the kinds in which something changed.
-    fn listings(&mut self, problems: &mut Vec<Problem>) -> Vec<Listing> {
+    fn listings(&mut self, faults: &mut Vec<Fault>) -> Vec<Listing> {
         let mut listings: BTreeMap<Kind, Listing> = Kind::ALL
             .iter()
             .map(|kind| {
@@ -120,7 +119,7 @@ impl Content {
         for (path, file) in &files {
             let shown = self.shown(path);
             for entry in &file.entries {
-                self.take(entry, &format!("{shown}:{}", entry.line), &mut places, &mut listings, problems);
+                self.take(entry, &format!("{shown}:{}", entry.line), &mut places, &mut listings, faults);
             }
         }
         self.files = files;
@@ -142,30 +141,30 @@ impl Content {
         place: &str,
         places: &mut HashMap<ObjectKey, String>,
         listings: &mut BTreeMap<Kind, Listing>,
-        problems: &mut Vec<Problem>,
+        faults: &mut Vec<Fault>,
     ) {
-        let problem = |origin: String, field: String, message: String, effect: &str| Problem {
-            origin: Origin::new(origin),
+        let fault = |place: String, field: String, message: String, effect: &str| Fault {
+            place,
             field,
             message,
             effect: effect.to_owned(),
         };
         let (key, value) = match &entry.thing {
             Thing::Refused(message) => {
-                problems.push(problem(place.to_owned(), String::new(), message.clone(), "it is left out"));
+                faults.push(fault(place.to_owned(), String::new(), message.clone(), "it is left out"));
                 return;
             }
             Thing::Object { key, value, unknown, .. } => {
                 for field in unknown {
                     let message = format!("unknown field ({place})");
-                    problems.push(problem(key.to_string(), field.clone(), message, "the field is ignored"));
+                    faults.push(fault(key.to_string(), field.clone(), message, "the field is ignored"));
                 }
                 (key, value)
             }
             Thing::Unreadable { key, value, .. } => (key, value),
         };
         if let Some(first) = places.get(key) {
-            problems.push(problem(
+            faults.push(fault(
                 place.to_owned(),
                 String::new(),
                 format!("{key} is already in {first}"),
@@ -225,25 +224,20 @@ impl Content {
 impl File {
     fn read(text: String, old: Option<Vec<Entry>>, shown: &str) -> File {
         match manifest::entries(&text) {
-            Ok(entries) => File { text, entries, problem: None },
+            Ok(entries) => File { text, entries, fault: None },
             Err(error) => {
-                let problem = Some(file_problem(shown, error.line, &error.message, old.is_some()));
-                File { text, entries: old.unwrap_or_default(), problem }
+                let fault = Some(file_fault(shown, error.line, &error.message, old.is_some()));
+                File { text, entries: old.unwrap_or_default(), fault }
             }
         }
     }
 }
 
-fn file_problem(shown: &str, line: u64, message: &str, has_old: bool) -> Problem {
+fn file_fault(shown: &str, line: u64, message: &str, has_old: bool) -> Fault {
     let place = if line == 0 { shown.to_owned() } else { format!("{shown}:{line}") };
     let effect =
         if has_old { "the last good content of the file still serves" } else { "the file is left out" };
-    Problem {
-        origin: Origin::new(place),
-        field: String::new(),
-        message: message.to_owned(),
-        effect: effect.to_owned(),
-    }
+    Fault { place, field: String::new(), message: message.to_owned(), effect: effect.to_owned() }
 }
 
 fn stamp(object: &mut Object, version: u64, generation: i64) {

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Map, Value, json};
 
+use crate::objects::yaml::{self, Document, Unparsable};
 use crate::objects::{Kind, Object, ObjectKey, annotations};
-use crate::source::yaml::{self, Document, Unparsable};
 
 /// Something found in a file.
 #[derive(Debug, Clone)]
