@@ -15,6 +15,12 @@ use crate::schema::{Errors, Fault, Kind, PluginSchemas, Record};
 pub struct Refusal {
     /// The HTTP status of the answer.
     pub status: u16,
+    account: Box<Account>,
+}
+
+/// The same faults in each of their forms.
+#[derive(Debug, Clone, PartialEq)]
+struct Account {
     plain: Value,
     flattened: Value,
     notes: Vec<Note>,
@@ -37,7 +43,7 @@ impl Refusal {
     pub(super) fn of_request(status: u16, message: &str) -> Refusal {
         let body = json!({"message": message});
         let note = Note { position: None, path: String::new(), message: message.to_owned(), hint: None };
-        Refusal { status, plain: body.clone(), flattened: body, notes: vec![note] }
+        Refusal::new(status, Account { plain: body.clone(), flattened: body, notes: vec![note] })
     }
 
     /// A text that is neither JSON nor YAML, or holds no map.
@@ -46,12 +52,8 @@ impl Refusal {
         let error =
             Errors::of("error", format!("failed parsing declarative configuration: {place}{message}"));
         let note = Note { position, path: String::new(), message: message.to_owned(), hint: None };
-        Refusal {
-            status: 400,
-            plain: answer(&error, None),
-            flattened: answer(&error, None),
-            notes: vec![note],
-        }
+        let body = answer(&error, None);
+        Refusal::new(400, Account { plain: body.clone(), flattened: body, notes: vec![note] })
     }
 
     /// A configuration with faults in it, if it has any.
@@ -66,28 +68,29 @@ impl Refusal {
             return None;
         }
         let (unattributed, flattened) = report.flattened();
-        Some(Refusal {
-            status: 400,
-            plain: answer(&report.tree(), None),
-            flattened: answer(&unattributed, Some(flattened)),
-            notes: report.notes(),
-        })
+        let plain = answer(&report.tree(), None);
+        let flattened = answer(&unattributed, Some(flattened));
+        Some(Refusal::new(400, Account { plain, flattened, notes: report.notes() }))
+    }
+
+    fn new(status: u16, account: Account) -> Refusal {
+        Refusal { status, account: Box::new(account) }
     }
 
     /// The answer's body: Kong's tree of faults, or with `flatten` (`?flatten_errors=1`) a list by entity.
     pub fn body(&self, flatten: bool) -> &Value {
-        if flatten { &self.flattened } else { &self.plain }
+        if flatten { &self.account.flattened } else { &self.account.plain }
     }
 
     /// What is wrong, in the order of the file.
     pub fn notes(&self) -> &[Note] {
-        &self.notes
+        &self.account.notes
     }
 
     /// One fault per line, as compilers print them.
     pub fn text(&self, file: &str) -> String {
         let mut out = String::new();
-        for note in &self.notes {
+        for note in self.notes() {
             let _ = match note.position {
                 Some(Position { line, column }) => write!(out, "{file}:{line}:{column}: "),
                 None => write!(out, "{file}: "),
@@ -326,7 +329,7 @@ impl<'a> Report<'a> {
     }
 
     fn note(&self, path: &[Step], message: &str, hint: Option<String>) -> Note {
-        let position = Some(self.file.nearest(path).position);
+        let position = self.file.nearest(path).position;
         Note { position, path: path_text(path), message: message.to_owned(), hint }
     }
 
@@ -434,6 +437,7 @@ fn path_text(path: &[Step]) -> String {
     for step in path {
         let _ = match step {
             Step::Index(index) => write!(out, "[{index}]"),
+            Step::Name(name) if name.is_empty() => write!(out, "\"\""),
             Step::Name(name) if out.is_empty() => write!(out, "{name}"),
             Step::Name(name) => write!(out, ".{name}"),
         };
