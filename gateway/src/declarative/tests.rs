@@ -398,6 +398,15 @@ to 'REDACTED' already declared
 }
 
 #[test]
+fn a_person_reads_the_first_hundred_faults() {
+    let refusal = refusal(&format!("services: [{}]", "{host: h, x: 1},".repeat(120)));
+    let text = refusal.text("kong.yml");
+    assert_eq!(text.lines().count(), 101);
+    assert!(text.ends_with("kong.yml: and 20 more\n"));
+    assert_eq!(refusal.notes().len(), 120);
+}
+
+#[test]
 fn references_by_name_id_and_nesting() {
     let text = "
 services: [{name: s, host: h, id: 6E8BFB0F-1B0A-4D3E-9B6C-0D7A2B1C3D4E}]
