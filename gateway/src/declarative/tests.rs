@@ -398,6 +398,32 @@ to 'REDACTED' already declared
 }
 
 #[test]
+fn clashes_and_broken_references_of_one_section_are_all_answered() {
+    let refusal = refusal(
+        "
+services: [{name: s, host: h}]
+routes: [{name: a, paths: [/], service: x}, {name: b, paths: [/]}, {name: b, paths: [/]}]
+consumers: [{username: a, custom_id: c}, {username: b, custom_id: c}, {username: b}]
+",
+    );
+    let says = |entity: &str, field: &str, value: &str| {
+        format!("uniqueness violation: '{entity}' entity with {field} set to '{value}' already declared")
+    };
+    assert_eq!(
+        refusal.body(false)["fields"],
+        json!({
+            "routes": {
+                "a": ["invalid reference 'service: x' (no such entry in 'services')"],
+                "3": says("routes", "name", "b"),
+            },
+            "consumers": {"b": says("consumers", "custom_id", "c"), "3": says("consumers", "username", "b")},
+        })
+    );
+    assert_eq!(flattened(refusal.body(true)).len(), 4);
+    assert_eq!(refusal.body(true)["fields"], json!({}));
+}
+
+#[test]
 fn a_person_reads_the_first_hundred_faults() {
     let refusal = refusal(&format!("services: [{}]", "{host: h, x: 1},".repeat(120)));
     let text = refusal.text("kong.yml");

@@ -78,18 +78,16 @@ impl<'a> Faults<'a> {
         match &violation.shown_at {
             ShownAt::Position => place(tree, &[(entity.section.name, entity.position())], message()),
             ShownAt::Entity => place(tree, &entity.place[entity.place.len().saturating_sub(2)..], message()),
-            ShownAt::Name(name) => {
-                let under = tree.fields.entry(entity.section.name.to_owned());
-                let Fault::Record(under) = under.or_insert_with(|| Errors::default().into()) else { return };
+            ShownAt::Name(name) => by_name(tree, entity.section.name, |errors| {
                 if violation.field.is_none() {
-                    under.fields.insert(name.clone(), message());
+                    errors.fields.insert(name.clone(), message());
                     return;
                 }
-                let list = under.fields.entry(name.clone()).or_insert_with(|| Fault::Items([].into()));
+                let list = errors.fields.entry(name.clone()).or_insert_with(|| Fault::Items([].into()));
                 if let Fault::Items(items) = list {
                     items.insert(items.len(), message());
                 }
-            }
+            }),
         }
     }
 
@@ -218,25 +216,45 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
+/// Changes the faults of a section by name. What stands there by position gets its position, from 1, for a
+/// name, as in Kong's tables.
+fn by_name(tree: &mut Errors, section: &str, change: impl FnOnce(&mut Errors)) {
+    let mut errors = match tree.fields.remove(section) {
+        None => Errors::default(),
+        Some(Fault::Record(errors)) => errors,
+        Some(Fault::Text(message)) => Errors { entity: vec![message], ..Errors::default() },
+        Some(Fault::Items(items)) => {
+            let fields = items.into_iter().map(|(at, fault)| ((at + 1).to_string(), fault)).collect();
+            Errors { entity: Vec::new(), fields }
+        }
+    };
+    change(&mut errors);
+    tree.fields.insert(section.to_owned(), errors.into());
+}
+
 /// Puts a fault to an entity's place in the tree; faults already there stay.
 fn place(tree: &mut Errors, at: &[(&'static str, usize)], fault: Fault) {
     let Some(((section, position), rest)) = at.split_first() else { return };
-    let list = tree.fields.entry((*section).to_owned()).or_insert_with(|| Fault::Items([].into()));
-    let Fault::Items(items) = list else { return };
-    if rest.is_empty() && !items.contains_key(position) {
-        items.insert(*position, fault);
-        return;
+    let nothing = || Fault::from(Errors::default());
+    match tree.fields.entry((*section).to_owned()).or_insert_with(|| Fault::Items([].into())) {
+        Fault::Items(items) => put(items.entry(*position).or_insert_with(nothing), rest, fault),
+        _ => by_name(tree, section, |errors| {
+            put(errors.fields.entry((position + 1).to_string()).or_insert_with(nothing), rest, fault);
+        }),
     }
-    let Fault::Record(errors) = items.entry(*position).or_insert_with(|| Errors::default().into()) else {
-        return;
-    };
-    match (rest.is_empty(), fault) {
-        (false, fault) => place(errors, rest, fault),
-        (true, Fault::Record(more)) => {
+}
+
+/// Puts a fault to where one entity's are, or further down.
+fn put(at: &mut Fault, rest: &[(&'static str, usize)], fault: Fault) {
+    let Fault::Record(errors) = at else { return };
+    match fault {
+        fault if !rest.is_empty() => place(errors, rest, fault),
+        Fault::Record(more) => {
             errors.entity.extend(more.entity);
             errors.fields.extend(more.fields);
         }
-        (true, _) => {}
+        fault if errors.is_empty() => *at = fault,
+        _ => {}
     }
 }
 
