@@ -9,11 +9,14 @@ mod entities;
 mod entity;
 mod ids;
 mod model;
+mod print;
 
 mod references;
 mod refusal;
 mod request;
 mod route_path;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 
@@ -21,6 +24,7 @@ use crate::model::Model;
 use crate::schema::PluginSchemas;
 
 pub use document::Position;
+pub use print::{Printed, Secrets, entities};
 pub use refusal::{Note, Refusal};
 
 /// How a text is written.
@@ -61,7 +65,7 @@ pub fn load_at(text: &str, format: Format, plugins: &dyn PluginSchemas, now: i64
     let Value::Object(file) = file else {
         return Err(Refusal::of_text(None, "expected an object"));
     };
-    let mut entities = entity::Entities::read(&file, plugins);
+    let mut entities = entity::Entities::read(file, plugins);
     let violations = references::resolve(&mut entities.all);
     match Refusal::of_entities(&entities, &violations, &document, plugins) {
         Some(refusal) => Err(refusal),

@@ -34,6 +34,7 @@ mod lua;
 mod plugin;
 pub mod typedefs;
 mod url;
+mod vault;
 
 #[cfg(test)]
 pub(crate) mod samples;

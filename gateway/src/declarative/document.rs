@@ -14,10 +14,10 @@ const MAX_DEPTH: usize = 64;
 /// Bounds what aliases can blow a small file up to.
 const MAX_NODES: usize = 4_000_000;
 
-/// A value and where it starts, both from 1.
+/// A value and where it starts, if that is known.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub position: Position,
+    pub position: Option<Position>,
     pub content: Content,
 }
 
@@ -28,7 +28,7 @@ pub(super) enum Content {
     Map(IndexMap<String, Node>),
 }
 
-/// A place in a file.
+/// A place in a file, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub line: usize,
@@ -52,9 +52,32 @@ impl std::fmt::Display for Unreadable {
 }
 
 impl Node {
-    /// Reads YAML, which JSON is a part of.
+    /// Reads YAML or JSON.
     pub(super) fn read(text: &str) -> Result<Node, Unreadable> {
-        Reader { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 }.document()
+        // JSON is YAML but for a few control characters, and only as YAML does it have positions.
+        Node::read_yaml(text).or_else(|error| match serde_json::from_str(text) {
+            Ok(value) => Ok(Node::without_position(value)),
+            Err(_) => Err(error),
+        })
+    }
+
+    fn read_yaml(text: &str) -> Result<Node, Unreadable> {
+        let options = granit_parser::options! { emit_comments: false };
+        let parser = Parser::new_from_str_with_options(text, options);
+        Reader { parser, anchors: HashMap::new(), nodes: 0 }.document()
+    }
+
+    fn without_position(value: Value) -> Node {
+        let content = match value {
+            Value::Array(items) => Content::List(items.into_iter().map(Node::without_position).collect()),
+            Value::Object(entries) => {
+                let entries = entries.into_iter();
+                Content::Map(entries.map(|(key, value)| (key, Node::without_position(value))).collect())
+            }
+            Value::Number(number) => Content::Scalar(number.as_f64().map_or(Value::Null, to_number)),
+            other => Content::Scalar(other),
+        };
+        Node { position: None, content }
     }
 
     pub(super) fn to_value(&self) -> Value {
@@ -106,7 +129,7 @@ impl<'a> Reader<'a> {
             match self.next()? {
                 (Event::StreamStart | Event::DocumentStart(..), _) => {}
                 (Event::StreamEnd, at) => {
-                    return Ok(Node { position: position(&at), content: Content::Scalar(Value::Null) });
+                    return Ok(Node { position: Some(position(&at)), content: Content::Scalar(Value::Null) });
                 }
                 event => {
                     let node = self.node(event, 0)?;
@@ -162,7 +185,7 @@ impl<'a> Reader<'a> {
         if self.nodes > MAX_NODES {
             return Err(refuse("too many values"));
         }
-        let node = Node { position: position(&span), content };
+        let node = Node { position: Some(position(&span)), content };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -184,9 +207,11 @@ impl<'a> Reader<'a> {
         let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
-            let key = match event {
+            let (key, merge) = match event {
                 Event::MappingEnd => break,
-                Event::Scalar(text, ..) => text.into_owned(),
+                Event::Scalar(text, style, ..) => {
+                    (text.to_string(), style == ScalarStyle::Plain && text == "<<")
+                }
                 _ => {
                     return Err(Unreadable {
                         position: Some(position(&span)),
@@ -196,7 +221,7 @@ impl<'a> Reader<'a> {
             };
             let event = self.next()?;
             let node = self.node(event, depth + 1)?;
-            if key == "<<" {
+            if merge {
                 merged.push(node);
             } else {
                 entries.insert(key, node);
@@ -220,7 +245,7 @@ fn merge(entries: &mut IndexMap<String, Node>, node: Node) -> Result<(), Unreada
         }
         Content::List(items) => items.into_iter().try_for_each(|item| merge(entries, item)),
         Content::Scalar(_) => {
-            Err(Unreadable { position: Some(node.position), message: "'<<' wants a map to merge".to_owned() })
+            Err(Unreadable { position: node.position, message: "'<<' wants a map to merge".to_owned() })
         }
     }
 }

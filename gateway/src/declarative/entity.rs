@@ -47,8 +47,6 @@ pub(super) struct Entities {
     pub all: Vec<Entity>,
     /// What is wrong above the entities.
     pub errors: Errors,
-    /// Whether secrets are given in the clear.
-    pub transform: bool,
 }
 
 static HEAD: Record = Record::new(&[
@@ -61,6 +59,9 @@ const FORMATS: &[Literal] = &[Literal::Text("1.1"), Literal::Text("2.1"), Litera
 static ANYTHING: crate::schema::Type = any();
 /// What any entity may carry for people and tools.
 static REMARKS: Record = Record::new(&[field("_comment", string()), field("_ignore", array(&ANYTHING))]);
+
+/// Taking Kong's hash for a password would lock its owner out.
+const HASHED: &str = "hashes are not supported: give the password itself and leave out '_transform: false'";
 
 impl Entity {
     pub(super) fn fields(&self) -> Fields<'_> {
@@ -87,15 +88,16 @@ pub(super) fn place_text(place: &Place) -> String {
 }
 
 impl Entities {
-    pub(super) fn read(file: &Map<String, Value>, plugins: &dyn PluginSchemas) -> Entities {
-        let (sections, head): (Map<_, _>, Map<_, _>) =
-            file.clone().into_iter().partition(|(name, _)| Section::named(name, plugins).is_some());
+    pub(super) fn read(file: Map<String, Value>, plugins: &dyn PluginSchemas) -> Entities {
+        let (mut sections, head): (Map<_, _>, Map<_, _>) =
+            file.into_iter().partition(|(name, _)| Section::named(name, plugins).is_some());
         let (head, errors) = HEAD.conform_as(&[], &[], &head);
-        let transform = head.get("_transform") != Some(&Value::Bool(false));
-        let mut reader = Reader { plugins, all: Vec::new(), repeated: HashMap::new() };
-        let mut entities = Entities { all: Vec::new(), errors, transform };
+        let hashed = head.get("_transform") == Some(&Value::Bool(false));
+        let mut reader = Reader { plugins, hashed, all: Vec::new(), repeated: HashMap::new() };
+        let mut entities = Entities { all: Vec::new(), errors };
         for section in &SECTIONS {
-            let fault = sections.get(section.name).and_then(|list| reader.list(section, list, None));
+            let list = sections.get_mut(section.name).map(Value::take);
+            let fault = list.and_then(|list| reader.list(section, list, None));
             entities.errors.fields.extend(fault.map(|fault| (section.name.to_owned(), fault)));
         }
         entities.all = reader.all;
@@ -105,6 +107,8 @@ impl Entities {
 
 struct Reader<'a> {
     plugins: &'a dyn PluginSchemas,
+    /// Whether the file says that its passwords are hashes already.
+    hashed: bool,
     all: Vec<Entity>,
     /// How often the same contents were met.
     repeated: HashMap<Uuid, usize>,
@@ -112,15 +116,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads a list of entities; what is wrong with the list itself comes back.
-    fn list(&mut self, section: &'static Section, list: &Value, parent: Option<Parent>) -> Option<Fault> {
+    fn list(&mut self, section: &'static Section, list: Value, parent: Option<Parent>) -> Option<Fault> {
         let items = match list {
             Value::Null => return None,
-            Value::Array(items) => items.as_slice(),
+            Value::Array(items) => items,
             Value::Object(entries) if entries.is_empty() => return None,
             _ => return Some("expected an array".into()),
         };
         let mut strangers = std::collections::BTreeMap::new();
-        for (position, item) in items.iter().enumerate() {
+        for (position, item) in items.into_iter().enumerate() {
             match item {
                 Value::Object(given) => self.entity(section, given, position, parent),
                 _ => {
@@ -134,14 +138,13 @@ impl Reader<'_> {
     fn entity(
         &mut self,
         section: &'static Section,
-        given: &Map<String, Value>,
+        given: Map<String, Value>,
         position: usize,
         parent: Option<Parent>,
     ) {
-        let (nested, given): (Vec<_>, Vec<_>) = given.clone().into_iter().partition(|(name, _)| {
+        let (nested, given): (Map<_, _>, Map<_, _>) = given.into_iter().partition(|(name, _)| {
             Section::named(name, self.plugins).is_some_and(|child| child.nested_by(section).is_some())
         });
-        let given: Map<String, Value> = given.into_iter().collect();
         let mut place = parent.map_or_else(Vec::new, |parent| self.all[parent.index].place.clone());
         place.push((section.name, position));
         let (id, id_is_kongs) = self.id(section, &given, parent);
@@ -152,7 +155,7 @@ impl Reader<'_> {
         for (name, list) in nested {
             let Some(child) = Section::named(&name, self.plugins) else { continue };
             let Some(field) = child.nested_by(section) else { continue };
-            let fault = self.list(child, &list, Some(Parent { index, field }));
+            let fault = self.list(child, list, Some(Parent { index, field }));
             self.all[index].errors.fields.extend(fault.map(|fault| (name, fault)));
         }
     }
@@ -197,6 +200,9 @@ impl Reader<'_> {
         };
         errors.entity.extend(more.entity);
         errors.fields.extend(more.fields);
+        if self.hashed && section.name == "basicauth_credentials" {
+            errors.fields.entry("password".to_owned()).or_insert_with(|| HASHED.into());
+        }
         (fields, errors)
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use uuid::{Uuid, uuid};
 
 use super::entities::{Identity, Section};
+use crate::schema::Type;
 
 /// Kong's namespace of all entities; each section's is a name in it.
 const ENTITIES: Uuid = uuid!("fd02801f-0957-4a15-a55a-c8d9606f30b5");
@@ -35,7 +36,7 @@ fn joined(
             (Some((_, id)), _) => words.push(id.to_string()),
             (None, Some(Value::String(word))) => words.push(word.clone()),
             (None, Some(Value::Object(reference))) => words.push(reference.get("id")?.as_str()?.to_owned()),
-            (None, None) if section.record.ty(part).is_some_and(|ty| ty.is_required()) => return None,
+            (None, None) if section.record.ty(part).is_some_and(Type::is_required) => return None,
             (None, None) => words.push(String::new()),
             // Kong leaves such a part out altogether.
             (None, Some(_)) => {}

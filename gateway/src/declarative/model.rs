@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::entities::{certificates, consumers, plugins, routes, services, upstreams};
 use super::entity::{Entities, Entity};
-use crate::model::{Model, Target};
+use crate::model::{Model, Protocol, Target};
 
 /// Nothing is judged here: a file with faults doesn't get this far.
 pub(super) fn build(entities: &Entities, now: i64) -> Model {
@@ -36,7 +36,23 @@ pub(super) fn build(entities: &Entities, now: i64) -> Model {
     for entity in &entities.all {
         attach(entity, &mut model);
     }
+    leave_out_streams(&mut model);
+    for consumer in model.consumers.values_mut() {
+        // Whether they were nested, and how the lists were ordered, makes no difference.
+        consumer.credentials.sort_by_key(|credential| credential.id);
+    }
     model
+}
+
+/// Routes of TCP, TLS and UDP, and what applies to them. They say nothing about HTTP, so as routes of HTTP they
+/// would take every request.
+fn leave_out_streams(model: &mut Model) {
+    let http = |protocol: &Protocol| {
+        !matches!(protocol, Protocol::Tcp | Protocol::Tls | Protocol::TlsPassthrough | Protocol::Udp)
+    };
+    model.routes.retain(|_, route| route.protocols.iter().any(http));
+    let routes = &model.routes;
+    model.plugins.retain(|_, plugin| plugin.scope.route.is_none_or(|route| routes.contains_key(&route)));
 }
 
 /// Gives what is an entity of its own only in a file to the entity it belongs to.

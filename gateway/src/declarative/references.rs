@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::entity::Entity;
+use crate::schema::Type;
 
 /// A rule between entities that one of them breaks.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ fn repeated(index: usize, entity: &Entity, field: &str, value: &str, shown_at: S
     let says = |value: &str| {
         format!("uniqueness violation: '{section}' entity with {field} set to '{value}' already declared")
     };
-    let secret = entity.section.record.ty(field).is_some_and(|ty| ty.is_secret());
+    let secret = entity.section.record.ty(field).is_some_and(Type::is_secret);
     Violation {
         entity: index,
         field: None,
@@ -115,25 +116,21 @@ fn lookup(
             .get(&(section, word.to_owned()))
             .or_else(|| ids.get(&(section, word.to_owned())))
             .or_else(|| ids.get(&(section, word.to_ascii_lowercase())));
-        match target {
-            Some(target) => found.push((field, all[*target].id)),
-            None => {
-                let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                let message = format!("invalid reference '{field}: {shown}' (no such entry in '{section}')");
-                broken.push(Violation {
-                    entity: index,
-                    field: Some(field),
-                    harmless: message.clone(),
-                    message,
-                    shown_at: ShownAt::Name(name_or_id(entity)),
-                    candidates: names
-                        .keys()
-                        .filter(|(of, _)| *of == section)
-                        .map(|(_, name)| name.clone())
-                        .collect(),
-                });
-            }
+        if let Some(target) = target {
+            found.push((field, all[*target].id));
+            continue;
         }
+        let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let message = format!("invalid reference '{field}: {shown}' (no such entry in '{section}')");
+        let candidates = names.keys().filter(|(of, _)| *of == section).map(|(_, name)| name.clone());
+        broken.push(Violation {
+            entity: index,
+            field: Some(field),
+            harmless: message.clone(),
+            message,
+            shown_at: ShownAt::Name(name_or_id(entity)),
+            candidates: candidates.collect(),
+        });
     }
     (found, broken)
 }

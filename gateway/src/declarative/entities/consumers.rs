@@ -1,5 +1,7 @@
 //! Consumers, their credentials and their groups.
 
+use serde_json::{Value, json};
+
 use super::super::entity::Entity;
 use crate::model::{Consumer, Credential, CredentialKind, Secret};
 use crate::schema::Literal::Text;
@@ -130,6 +132,28 @@ pub(in crate::declarative) fn credential(entity: &Entity) -> Option<Credential> 
         _ => return None,
     };
     Some(Credential { id: entity.id, kind, tags: fields.texts("tags") })
+}
+
+/// A credential's section and fields.
+pub(in crate::declarative) fn print(
+    kind: &CredentialKind,
+    show: impl Fn(&Secret) -> String,
+) -> (&'static str, Value) {
+    match kind {
+        CredentialKind::KeyAuth { key } => ("keyauth_credentials", json!({"key": show(key)})),
+        CredentialKind::BasicAuth { username, password } => {
+            ("basicauth_credentials", json!({"username": username, "password": show(password)}))
+        }
+        CredentialKind::Jwt { key, algorithm, secret, rsa_public_key } => (
+            "jwt_secrets",
+            json!({
+                "key": key,
+                "algorithm": algorithm,
+                "secret": show(secret),
+                "rsa_public_key": rsa_public_key,
+            }),
+        ),
+    }
 }
 
 /// 122 random bits, not to be guessed.

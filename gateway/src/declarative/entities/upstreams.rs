@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::document::to_number;
 use super::super::entity::Entity;
 use super::Fields;
 use crate::model::upstream::{ActiveChecks, HealthChecks, HealthRules, PassiveChecks, ProbeKind};
@@ -344,4 +345,80 @@ fn rules(healthy: Fields, unhealthy: Fields) -> HealthRules {
         timeouts: unhealthy.int("timeouts").unwrap_or(0),
         http_failures: unhealthy.int("http_failures").unwrap_or(0),
     }
+}
+
+/// All of it but the targets, in Kong's field names.
+pub(in crate::declarative) fn print(upstream: &Upstream) -> Value {
+    let mut fields = json!({
+        "id": upstream.id,
+        "created_at": upstream.created_at,
+        "name": upstream.name,
+        "algorithm": upstream.algorithm,
+        "hash_on_cookie_path": upstream.hash_on_cookie_path,
+        "slots": upstream.slots,
+        "host_header": upstream.host_header,
+        "tags": upstream.tags,
+        "use_srv_name": false,
+        "healthchecks": {
+            "threshold": to_number(upstream.healthchecks.threshold),
+            "active": print_active(&upstream.healthchecks.active),
+            "passive": print_passive(&upstream.healthchecks.passive),
+        },
+    });
+    for (which, hash) in [("hash_on", &upstream.hash_on), ("hash_fallback", &upstream.hash_fallback)] {
+        let (word, named) = match hash {
+            HashOn::None => ("none", None),
+            HashOn::Consumer => ("consumer", None),
+            HashOn::Ip => ("ip", None),
+            HashOn::Path => ("path", None),
+            HashOn::Header(name) => ("header", Some((format!("{which}_header"), name))),
+            HashOn::Cookie(name) => ("cookie", Some(("hash_on_cookie".to_owned(), name))),
+            HashOn::QueryArg(name) => ("query_arg", Some((format!("{which}_query_arg"), name))),
+            HashOn::UriCapture(name) => ("uri_capture", Some((format!("{which}_uri_capture"), name))),
+        };
+        fields[which] = json!(word);
+        if let Some((field, name)) = named {
+            fields[field] = json!(name);
+        }
+    }
+    fields
+}
+
+fn print_active(checks: &ActiveChecks) -> Value {
+    let mut healthy = print_healthy(&checks.rules);
+    let mut unhealthy = print_unhealthy(&checks.rules);
+    healthy["interval"] = to_number(checks.healthy_interval);
+    unhealthy["interval"] = to_number(checks.unhealthy_interval);
+    json!({
+        "type": checks.kind,
+        "timeout": to_number(checks.timeout),
+        "concurrency": checks.concurrency,
+        "http_path": checks.http_path,
+        "https_sni": checks.https_sni,
+        "https_verify_certificate": checks.https_verify_certificate,
+        "headers": (!checks.headers.is_empty()).then_some(&checks.headers),
+        "healthy": healthy,
+        "unhealthy": unhealthy,
+    })
+}
+
+fn print_passive(checks: &PassiveChecks) -> Value {
+    json!({
+        "type": checks.kind,
+        "healthy": print_healthy(&checks.rules),
+        "unhealthy": print_unhealthy(&checks.rules),
+    })
+}
+
+fn print_healthy(rules: &HealthRules) -> Value {
+    json!({"http_statuses": rules.healthy_statuses, "successes": rules.successes})
+}
+
+fn print_unhealthy(rules: &HealthRules) -> Value {
+    json!({
+        "http_statuses": rules.unhealthy_statuses,
+        "tcp_failures": rules.tcp_failures,
+        "timeouts": rules.timeouts,
+        "http_failures": rules.http_failures,
+    })
 }
