@@ -89,14 +89,16 @@ struct State {
     moved: HashMap<Uuid, Weak<Queue>>,
     /// Entries sent on their own.
     loose: usize,
-    drops: Drops,
+    trouble: Trouble,
 }
 
-/// Drops that no log line has told yet.
+/// What went wrong and has been told, or not yet: a line for every entry would be trouble of its own.
 #[derive(Default)]
-struct Drops {
-    untold: u64,
+struct Trouble {
     told: Option<Moment>,
+    failed_attempts: u64,
+    dropped: u64,
+    given_up: u64,
 }
 
 impl Queue {
@@ -133,12 +135,11 @@ impl Queue {
         }
         let entry = Waiting { owner, text, since: self.clock.now() };
         if self.limits.max_bytes.is_some_and(|most| entry.text.len() > most) {
-            let (len, most) = (entry.text.len(), self.limits.max_bytes.unwrap_or_default());
-            tracing::warn!(
-                queue = self.label,
-                "entry of {len} bytes is longer than the queue's max_bytes ({most})"
-            );
             self.totals.lose(Loss::TooLarge, 1);
+            let mut state = self.state.lock();
+            state.trouble.dropped += 1;
+            let what = format!("an entry has {} bytes, which is more than max_bytes", entry.text.len());
+            self.tell(&mut state.trouble, &what);
         } else if self.limits.unlimited {
             self.send_alone(entry, runtime);
         } else {
@@ -215,7 +216,8 @@ impl Queue {
         if dropped > 0 {
             self.totals.no_longer_waiting(dropped);
             self.totals.lose(Loss::Full, dropped);
-            self.tell_drops(&mut state, dropped);
+            state.trouble.dropped += dropped;
+            self.tell(&mut state.trouble, "the queue is full, so the oldest entries are dropped");
         }
         let wake = state.waiting.len() >= state.wanted;
         drop(state);
@@ -224,15 +226,34 @@ impl Queue {
         }
     }
 
-    fn tell_drops(&self, state: &mut State, more: u64) {
+    /// Says what is wrong, with what has happened since the last time; not more often than every ten seconds.
+    fn tell(&self, trouble: &mut Trouble, what: &str) {
         let now = self.clock.now();
-        state.drops.untold += more;
-        if state.drops.told.is_none_or(|told| now.since(told) >= QUIET) {
-            let dropped = std::mem::take(&mut state.drops.untold);
-            state.drops.told = Some(now);
-            tracing::error!(
-                queue = self.label,
-                "queue full: dropped the {dropped} oldest entries; is the collector up and fast enough?"
+        if trouble.told.is_some_and(|told| now.since(told) < QUIET) {
+            return;
+        }
+        let Trouble { failed_attempts, dropped, given_up, .. } = std::mem::take(trouble);
+        trouble.told = Some(now);
+        tracing::error!(
+            collector = self.label,
+            failed_attempts,
+            dropped,
+            given_up,
+            "log entries are not delivered: {what}"
+        );
+    }
+
+    fn tell_recovery(&self) {
+        let mut state = self.state.lock();
+        if state.trouble.told.is_some() {
+            let Trouble { failed_attempts, dropped, given_up, .. } = std::mem::take(&mut state.trouble);
+            drop(state);
+            tracing::info!(
+                collector = self.label,
+                failed_attempts,
+                dropped,
+                given_up,
+                "log entries are delivered again"
             );
         }
     }
@@ -292,28 +313,29 @@ impl Queue {
         loop {
             let Err(error) = self.deliver.deliver(message.clone()).await else {
                 self.totals.sent(batch.len() as u64);
+                self.tell_recovery();
                 return;
             };
             self.totals.attempt_failed();
-            if self.return_moved(&mut batch) {
-                message = self.pack(&batch);
-            }
-            if batch.is_empty() {
+            if !self.keep_own(&mut batch, &mut message) {
                 return;
             }
-            tracing::warn!(
-                queue = self.label,
-                entries = batch.len(),
-                "failed to deliver log entries: {error}"
-            );
             let elapsed = self.clock.now().since(began);
-            if self.limits.max_retry_time.is_none_or(|most| elapsed > most) {
-                let lost = batch.len() as u64;
-                tracing::error!(queue = self.label, "gave up {lost} log entries: max_retry_time exceeded");
-                self.totals.give_up(lost);
+            let gives_up = self.limits.max_retry_time.is_none_or(|most| elapsed > most);
+            {
+                let mut state = self.state.lock();
+                state.trouble.failed_attempts += 1;
+                state.trouble.given_up += if gives_up { batch.len() as u64 } else { 0 };
+                self.tell(&mut state.trouble, &error);
+            }
+            if gives_up {
+                self.totals.give_up(batch.len() as u64);
                 return;
             }
             self.wait_before(&mut retry).await;
+            if !self.keep_own(&mut batch, &mut message) {
+                return;
+            }
         }
     }
 
@@ -338,20 +360,20 @@ impl Queue {
         self.deliver.pack(&texts)
     }
 
-    /// Gives entries of owners that have moved to their queues. Says whether there were any.
-    fn return_moved(&self, batch: &mut Vec<Waiting>) -> bool {
+    /// Gives entries of owners that have moved to their queues. Says whether any are left.
+    fn keep_own(&self, batch: &mut Vec<Waiting>, message: &mut Bytes) -> bool {
         let moved = self.state.lock().moved.clone();
-        let mut found = false;
+        let size = batch.len();
         for (owner, next) in moved {
             let Some(next) = next.upgrade() else { continue };
             let gone: VecDeque<Waiting> = batch.extract_if(.., |entry| entry.owner == owner).collect();
-            if !gone.is_empty() {
-                self.totals.sending_again_waiting(gone.len() as u64);
-                next.adopt(gone);
-                found = true;
-            }
+            self.totals.sending_again_waiting(gone.len() as u64);
+            next.adopt(gone);
         }
-        found
+        if batch.len() < size {
+            *message = self.pack(batch);
+        }
+        !batch.is_empty()
     }
 
     fn send_alone(self: &Arc<Self>, entry: Waiting, runtime: &Handle) {
@@ -359,7 +381,8 @@ impl Queue {
             let mut state = self.state.lock();
             if state.loose >= self.limits.max_entries {
                 self.totals.lose(Loss::Full, 1);
-                return self.tell_drops(&mut state, 1);
+                state.trouble.dropped += 1;
+                return self.tell(&mut state.trouble, "too many entries are under way");
             }
             state.loose += 1;
         }

@@ -83,6 +83,10 @@ struct Queues {
     open: Vec<Shared>,
     /// The queue each plugin has used last.
     last: HashMap<Uuid, Weak<Queue>>,
+    /// Look for queues that have ended once `last` is so long.
+    sweep_at: usize,
+    /// Queues that nobody uses, until they are empty.
+    closing: Vec<Weak<Queue>>,
 }
 
 struct Shared {
@@ -134,9 +138,7 @@ impl LogWork {
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         let end = self.desk.clock.now() + grace;
         self.desk.write_all().await;
-        for shared in &self.desk.queues.lock().open {
-            shared.queue.hurry();
-        }
+        self.desk.queues.lock().hurry();
         loop {
             let totals = self.desk.totals.read();
             let rest = end.since(self.desk.clock.now());
@@ -183,6 +185,24 @@ impl Logger {
 impl Drop for Logger {
     fn drop(&mut self) {
         self.desk.leave(&self.settings);
+    }
+}
+
+impl Queues {
+    /// Remembers who uses what. Returns the queue the owner used before.
+    fn used(&mut self, owner: Uuid, queue: &Arc<Queue>) -> Option<Arc<Queue>> {
+        if self.last.len() >= self.sweep_at {
+            self.last.retain(|_, queue| queue.strong_count() > 0);
+            self.sweep_at = (2 * self.last.len()).max(64);
+        }
+        self.last.insert(owner, Arc::downgrade(queue))?.upgrade()
+    }
+
+    fn hurry(&self) {
+        let open = self.open.iter().map(|shared| shared.queue.clone());
+        for queue in open.chain(self.closing.iter().filter_map(Weak::upgrade)) {
+            queue.hurry();
+        }
     }
 }
 
@@ -252,9 +272,7 @@ impl Desk {
             }
         };
         queue.take_back(owner);
-        let before = queues.last.insert(owner, Arc::downgrade(&queue)).and_then(|before| before.upgrade());
-        // Owners whose queues have ended are those of plugins that are gone.
-        queues.last.retain(|_, queue| queue.strong_count() > 0);
+        let before = queues.used(owner, &queue);
         drop(queues);
         if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &queue)) {
             before.hand_over(owner, &queue);
@@ -268,7 +286,10 @@ impl Desk {
         let shared = &mut queues.open[at];
         shared.users -= 1;
         if shared.users == 0 {
-            queues.open.swap_remove(at).queue.close();
+            let queue = queues.open.swap_remove(at).queue;
+            queue.close();
+            queues.closing.retain(|queue| queue.strong_count() > 0);
+            queues.closing.push(Arc::downgrade(&queue));
         }
     }
 
