@@ -30,23 +30,23 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Bounds and times, as in Kong's `config.queue`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Entries handed over in one call.
-    pub max_batch_size: usize,
+    pub(super) max_batch_size: usize,
     /// How long the first entry of a batch waits for others.
-    pub max_coalescing_delay: Duration,
-    pub max_entries: usize,
-    pub max_bytes: Option<usize>,
+    pub(super) max_coalescing_delay: Duration,
+    pub(super) max_entries: usize,
+    pub(super) max_bytes: Option<usize>,
     /// Give up a batch that failed after this time; `None` after the first attempt.
-    pub max_retry_time: Option<Duration>,
-    pub initial_retry_delay: Duration,
-    pub max_retry_delay: Duration,
+    pub(super) max_retry_time: Option<Duration>,
+    pub(super) initial_retry_delay: Duration,
+    pub(super) max_retry_delay: Duration,
     /// Every entry its own task, without batches; `max_entries` of them at most.
-    pub unlimited: bool,
+    pub(super) unlimited: bool,
 }
 
 /// Where batches go.
-pub trait Deliver: Send + Sync {
+pub(super) trait Deliver: Send + Sync {
     /// Makes one message of a batch.
     fn pack(&self, entries: &[Bytes]) -> Bytes;
 
@@ -55,7 +55,7 @@ pub trait Deliver: Send + Sync {
 }
 
 /// One queue with its sender.
-pub struct Queue {
+pub(super) struct Queue {
     /// For log lines; without secrets.
     label: String,
     limits: Limits,
@@ -71,10 +71,10 @@ pub struct Queue {
 
 /// One entry on its way, with the plugin instance it belongs to.
 #[derive(Debug, Clone)]
-pub struct Waiting {
-    pub owner: Uuid,
-    pub text: Bytes,
-    pub since: Moment,
+pub(super) struct Waiting {
+    pub(super) owner: Uuid,
+    pub(super) text: Bytes,
+    pub(super) since: Moment,
 }
 
 #[derive(Default)]
@@ -103,7 +103,7 @@ struct Trouble {
 
 impl Queue {
     /// A queue whose sender runs on `runtime` until the queue is closed and empty.
-    pub fn start(
+    pub(super) fn start(
         label: String,
         limits: Limits,
         deliver: Box<dyn Deliver>,
@@ -128,7 +128,7 @@ impl Queue {
     }
 
     /// Takes an entry.
-    pub fn push(self: &Arc<Self>, owner: Uuid, text: Bytes, runtime: &Handle) {
+    pub(super) fn push(self: &Arc<Self>, owner: Uuid, text: Bytes, runtime: &Handle) {
         let next = self.state.lock().moved.get(&owner).and_then(Weak::upgrade);
         if let Some(next) = next {
             return next.push(owner, text, runtime);
@@ -150,7 +150,7 @@ impl Queue {
 
     /// Entries of an owner whose settings have changed go to the queue of the new ones, also those that still
     /// come in here.
-    pub fn hand_over(&self, owner: Uuid, next: &Arc<Queue>) {
+    pub(super) fn hand_over(&self, owner: Uuid, next: &Arc<Queue>) {
         let mut state = self.state.lock();
         state.moved.insert(owner, Arc::downgrade(next));
         let (gone, kept) =
@@ -164,29 +164,29 @@ impl Queue {
     }
 
     /// Its owner is back.
-    pub fn take_back(&self, owner: Uuid) {
+    pub(super) fn take_back(&self, owner: Uuid) {
         self.state.lock().moved.remove(&owner);
     }
 
     /// Nothing new will come: what waits is sent at once, and then the sender ends.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.state.lock().closing = true;
         self.woken.notify_one();
     }
 
     /// As `close`, and without long waits before retries.
-    pub fn hurry(&self) {
+    pub(super) fn hurry(&self) {
         self.hurry.store(true, Ordering::Relaxed);
         self.close();
         self.hurried.notify_waiters();
     }
 
-    pub fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     /// How many entries wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.state.lock().waiting.len()
     }
 

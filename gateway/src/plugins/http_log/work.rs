@@ -40,7 +40,7 @@ pub struct LogWork {
 }
 
 /// What log plugins hand records to: their own settings and the queue they share.
-pub struct Logger {
+pub(super) struct Logger {
     owner: Uuid,
     queue: Arc<Queue>,
     fields: Option<CustomFields>,
@@ -50,9 +50,9 @@ pub struct Logger {
 
 /// Everything that makes two queues different.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    pub target: Target,
-    pub limits: Limits,
+pub(super) struct Settings {
+    pub(super) target: Target,
+    pub(super) limits: Limits,
 }
 
 struct Desk {
@@ -112,7 +112,7 @@ impl LogWork {
     }
 
     /// A logger of a plugin. It keeps the queue of these settings open until it is dropped.
-    pub fn logger(
+    pub(super) fn logger(
         &self,
         owner: Uuid,
         settings: Settings,
@@ -166,7 +166,7 @@ impl Drop for LogWork {
 
 impl Logger {
     /// Takes a record. Costs a lock and two counters; wakes the writer only when it sleeps.
-    pub fn submit(self: &Arc<Self>, record: &Arc<Record>) {
+    pub(super) fn submit(self: &Arc<Self>, record: &Arc<Record>) {
         self.desk.totals.accepted();
         let mut inbox = self.desk.inbox.lock();
         if inbox.letters.len() >= INBOX {
@@ -260,16 +260,13 @@ impl Desk {
     fn join(&self, owner: Uuid, settings: &Settings) -> Result<Arc<Queue>, String> {
         let mut queues = self.queues.lock();
         let known = queues.open.iter_mut().find(|shared| shared.settings == *settings);
-        let queue = match known {
-            Some(shared) => {
-                shared.users += 1;
-                shared.queue.clone()
-            }
-            None => {
-                let queue = self.start(settings)?;
-                queues.open.push(Shared { settings: settings.clone(), queue: queue.clone(), users: 1 });
-                queue
-            }
+        let queue = if let Some(shared) = known {
+            shared.users += 1;
+            shared.queue.clone()
+        } else {
+            let queue = self.start(settings)?;
+            queues.open.push(Shared { settings: settings.clone(), queue: queue.clone(), users: 1 });
+            queue
         };
         queue.take_back(owner);
         let before = queues.used(owner, &queue);

@@ -147,9 +147,9 @@ fn limits() -> Limits {
         max_coalescing_delay: Duration::from_secs(1),
         max_entries: 10_000,
         max_bytes: None,
-        max_retry_time: Some(Duration::from_secs(60)),
+        max_retry_time: Some(Duration::from_mins(1)),
         initial_retry_delay: Duration::from_millis(10),
-        max_retry_delay: Duration::from_secs(60),
+        max_retry_delay: Duration::from_mins(1),
         unlimited: false,
     }
 }
