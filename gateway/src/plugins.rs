@@ -111,7 +111,7 @@ impl Phases {
 /// Kong's *error* answer. Kong can't make one with a status outside 400 to 599, and fails; so does this.
 fn refuse<'a>(status: f64, message: impl Into<Cow<'static, str>>, reason: Reason) -> Flow<'a> {
     let whole = status as u16;
-    if (400..=599).contains(&whole) && f64::from(whole) == status {
+    if (400..=599).contains(&whole) && status.fract() == 0.0 {
         return Flow::Answer(Answer::Error { status: whole, message: message.into(), reason });
     }
     Flow::Fail(

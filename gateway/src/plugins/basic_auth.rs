@@ -73,16 +73,11 @@ impl Plugin for BasicAuth {
             return Flow::Next;
         }
         let found = self.find(exchange, Name::ProxyAuthorization);
-        match found.or_else(|| self.find(exchange, Name::Authorization)) {
-            Some((holder, username)) => {
-                authenticate(exchange, &holder, &username);
-                Flow::Next
-            }
-            None => {
-                let refusal = Refusal::unauthorized("Unauthorized", self.challenge.clone());
-                self.anonymous.or_refuse(exchange, refusal)
-            }
+        if let Some((holder, username)) = found.or_else(|| self.find(exchange, Name::Authorization)) {
+            authenticate(exchange, &holder, &username);
+            return Flow::Next;
         }
+        self.anonymous.or_refuse(exchange, Refusal::unauthorized("Unauthorized", self.challenge.clone()))
     }
 }
 

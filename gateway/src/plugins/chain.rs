@@ -8,6 +8,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -223,8 +224,11 @@ impl Plugin for Broken {
 /// Instances in order of execution, by what they apply to.
 struct Chains {
     by_scope: HashMap<Scope, Vec<Arc<Instance>>>,
-    shared: std::cell::RefCell<HashMap<(Option<Uuid>, Option<Uuid>), Arc<Chain>>>,
+    /// By the route and the service that have plugins of their own.
+    shared: RefCell<HashMap<Owners, Arc<Chain>>>,
 }
+
+type Owners = (Option<Uuid>, Option<Uuid>);
 
 impl Chains {
     fn of(instances: &HashMap<Uuid, Arc<Instance>>) -> Chains {
@@ -234,7 +238,7 @@ impl Chains {
             let scope = Scope { consumer: None, ..instance.source.scope };
             by_scope.entry(scope).or_default().push(instance.clone());
         }
-        Chains { by_scope, shared: std::cell::RefCell::default() }
+        Chains { by_scope, shared: RefCell::default() }
     }
 
     /// Routes without plugins of their own share the chain of their service, and those of services without
@@ -265,12 +269,10 @@ impl Chains {
             let order = |instance: &Instance| (instance.priority, instance.name);
             order(b).cmp(&order(a)).then_with(|| a.source.id.cmp(&b.source.id))
         });
-        let mut varying = 0;
-        let mut steps: Vec<Step> =
-            found.chunk_by(|a, b| a.name == b.name).map(|same| Step::of(same)).collect();
-        for step in steps.iter_mut().filter(|step| !step.by_consumer.is_empty()) {
-            step.varying = Some(varying);
-            varying += 1;
+        let mut steps: Vec<Step> = found.chunk_by(|a, b| a.name == b.name).map(Step::of).collect();
+        let depending = steps.iter_mut().filter(|step| !step.by_consumer.is_empty());
+        for (place, step) in depending.enumerate() {
+            step.varying = Some(place);
         }
         let all = || steps.iter().flat_map(|step| step.instances.iter());
         Chain {

@@ -217,8 +217,9 @@ impl Config {
     /// With names of old applied: a value equal to its old default says nothing.
     fn settings(&self) -> Result<Settings, String> {
         let queue = &self.queue;
-        let batch = self.queue_size.filter(|size| *size != 1.0).unwrap_or(queue.max_batch_size);
-        let delay = self.flush_timeout.filter(|time| *time != 2.0).unwrap_or(queue.max_coalescing_delay);
+        let batch = self.queue_size.filter(|size| differs(*size, 1.0)).unwrap_or(queue.max_batch_size);
+        let delay =
+            self.flush_timeout.filter(|time| differs(*time, 2.0)).unwrap_or(queue.max_coalescing_delay);
         let limits = Limits {
             max_batch_size: (batch as usize).max(1),
             max_coalescing_delay: seconds(delay),
@@ -249,6 +250,10 @@ fn endpoint(text: &str) -> Result<Url, String> {
         "http" | "https" => Ok(url),
         scheme => Err(format!("http_endpoint has the scheme {scheme}: use http or https")),
     }
+}
+
+fn differs(setting: f64, default: f64) -> bool {
+    (setting - default).abs() > f64::EPSILON
 }
 
 /// Settings are checked to be sensible, but not to be short.

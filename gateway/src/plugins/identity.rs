@@ -116,12 +116,12 @@ fn identify(exchange: &mut Exchange, consumer: Arc<Consumer>, credential: Option
 /// tell them apart.
 pub(super) fn remove_claims(headers: &mut Fields) {
     headers.retain(|field| {
-        let is_claim = |name: &&str| {
+        let is_claim = |name: &str| {
             name.len() == field.name.len()
                 && name.bytes().zip(field.name).all(|(known, byte)| {
                     known == byte.to_ascii_lowercase() || (known == b'-' && *byte == b'_')
                 })
         };
-        !NAMES.iter().any(|name| is_claim(&name))
+        !NAMES.iter().any(|name| is_claim(name))
     });
 }

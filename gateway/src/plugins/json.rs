@@ -2,14 +2,31 @@
 
 use serde_json::Value;
 
+/// Bytes that can't be copied without a look at them.
+static NOT_PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte < 0x20 || byte >= 0x7f || matches!(byte as u8, b'"' | b'\\' | b'/');
+        byte += 1;
+    }
+    table
+};
+
 /// Appends a string with its quotes. Bytes that are not UTF-8 become U+FFFD: an entry with a stray byte must
 /// still be one that a collector can read.
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for chunk in text.utf8_chunks() {
-        escape(out, chunk.valid());
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+    match text.iter().position(|byte| NOT_PLAIN[usize::from(*byte)]) {
+        None => out.extend_from_slice(text),
+        Some(plain) => {
+            out.extend_from_slice(&text[..plain]);
+            for chunk in text[plain..].utf8_chunks() {
+                escape(out, chunk.valid());
+                if !chunk.invalid().is_empty() {
+                    out.extend_from_slice("\u{fffd}".as_bytes());
+                }
+            }
         }
     }
     out.push(b'"');
@@ -61,6 +78,9 @@ fn escape(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
+        if !NOT_PLAIN[usize::from(*byte)] {
+            continue;
+        }
         let short = match byte {
             b'"' | b'\\' | b'/' => *byte,
             b'\n' => b'n',

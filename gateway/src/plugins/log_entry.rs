@@ -7,14 +7,15 @@
 mod entities;
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use admin_api::Reason;
 use serde_json::json;
+use smallvec::SmallVec;
 
-use super::{json, query};
+use super::json;
+use super::query::{self, Argument};
 use crate::exchange::{Matched, Record, Source, Try};
-use crate::http::fields::Fields;
+use crate::http::fields::{Field, Fields};
 use crate::http::name::Name;
 use crate::model::{Consumer, WORKSPACE};
 pub use entities::{Entities, as_in_kong};
@@ -36,15 +37,17 @@ pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
         write_matched(&mut entry, matched, &record.tries, entities);
     }
     if let Some(credential) = record.credential {
-        json::value(entry.key("authenticated_entity"), &json!({"id": credential}));
+        let mut entity = entry.object("authenticated_entity");
+        entity.plain("id", credential);
+        entity.end();
     }
     if let Some(consumer) = &record.consumer {
-        write_consumer(entry.key("consumer"), consumer);
+        write_consumer(entry.object("consumer"), consumer);
     }
-    entry.string("client_ip", address(record.client.address).as_bytes());
+    entry.plain("client_ip", record.client.address.to_canonical());
     entry.number("started_at", record.times.started_us / 1_000);
     entry.string("source", if record.outcome.source == Source::Service { b"upstream" } else { b"kong" });
-    entry.string("workspace", WORKSPACE.to_string().as_bytes());
+    entry.plain("workspace", WORKSPACE);
     entry.string("workspace_name", b"default");
     if let Some(id) = &record.correlation_id {
         entry.string("correlation_id", id.as_bytes());
@@ -93,7 +96,7 @@ fn write_request(entry: &mut Object<'_>, record: &Record) {
     url.extend_from_slice(uri);
     let method = record.request.method_bytes();
 
-    let mut request = Object::begin(entry.key("request"));
+    let mut request = entry.object("request");
     request.string("id", record.id.as_bytes());
     request.string("uri", uri);
     request.string("url", &url);
@@ -102,14 +105,17 @@ fn write_request(entry: &mut Object<'_>, record: &Record) {
     write_headers(request.key("headers"), &record.request.fields, true);
     request.number("size", record.times.request_bytes);
     if let Some(tls) = &record.client.tls {
-        let tls = json!({"version": tls.version, "cipher": tls.cipher, "client_verify": "NONE"});
-        json::value(request.key("tls"), &tls);
+        let mut object = request.object("tls");
+        object.string("version", tls.version.as_bytes());
+        object.string("cipher", tls.cipher.as_bytes());
+        object.string("client_verify", b"NONE");
+        object.end();
     }
     request.end();
 }
 
 fn write_response(entry: &mut Object<'_>, record: &Record) {
-    let mut response = Object::begin(entry.key("response"));
+    let mut response = entry.object("response");
     response.number("status", record.response.status);
     write_headers(response.key("headers"), &record.response.fields, false);
     response.number("size", record.times.response_bytes);
@@ -121,14 +127,12 @@ fn write_response(entry: &mut Object<'_>, record: &Record) {
 fn write_latencies(entry: &mut Object<'_>, record: &Record) {
     let times = &record.times;
     let own = times.forwarded_us.unwrap_or(times.answered_us) / 1_000;
-    let proxy = times.upstream_us.map_or(-1, |us| (us / 1_000) as i64);
-    let latencies = json!({
-        "kong": own,
-        "proxy": proxy,
-        "request": times.total_us / 1_000,
-        "receive": times.receive_us / 1_000,
-    });
-    json::value(entry.key("latencies"), &latencies);
+    let mut latencies = entry.object("latencies");
+    latencies.number("kong", own);
+    latencies.number("proxy", times.upstream_us.map_or(-1, |us| (us / 1_000) as i64));
+    latencies.number("request", times.total_us / 1_000);
+    latencies.number("receive", times.receive_us / 1_000);
+    latencies.end();
 }
 
 fn write_matched(entry: &mut Object<'_>, matched: &Matched, tries: &[Try], entities: &mut Entities) {
@@ -148,7 +152,7 @@ fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
             out.push(b',');
         }
         let mut object = Object::begin(out);
-        object.string("ip", address(attempt.address.ip()).as_bytes());
+        object.plain("ip", attempt.address.ip().to_canonical());
         object.number("port", attempt.address.port());
         object.number("balancer_start", attempt.balancer_start_ns / 1_000_000);
         object.number("balancer_start_ns", attempt.balancer_start_ns);
@@ -175,9 +179,8 @@ fn upstream_status(record: &Record) -> String {
     record.tries.iter().map(status).collect::<Vec<_>>().join(", ")
 }
 
-fn write_consumer(out: &mut Vec<u8>, consumer: &Consumer) {
-    let mut object = Object::begin(out);
-    object.string("id", consumer.id.to_string().as_bytes());
+fn write_consumer(mut object: Object<'_>, consumer: &Consumer) {
+    object.plain("id", consumer.id);
     if let Some(username) = &consumer.username {
         object.string("username", username.as_bytes());
     }
@@ -194,69 +197,62 @@ fn write_consumer(out: &mut Vec<u8>, consumer: &Consumer) {
 
 fn write_query(out: &mut Vec<u8>, uri: &[u8]) {
     let query = memchr::memchr(b'?', uri).map_or(&[][..], |at| &uri[at + 1..]);
-    let arguments: Vec<_> = query::arguments(query).collect();
-    write_grouped(
-        out,
-        &arguments,
-        |argument| &argument.name,
-        |out, argument| match &argument.value {
-            Some(value) => json::string(out, value),
-            None => out.extend_from_slice(b"true"),
-        },
-    );
+    let arguments: Vec<_> = if query.is_empty() { Vec::new() } else { query::arguments(query).collect() };
+    let name = |out: &mut Vec<u8>, argument: &Argument<'_>| json::string(out, &argument.name);
+    let value = |out: &mut Vec<u8>, argument: &Argument<'_>| match &argument.value {
+        Some(value) => json::string(out, value),
+        None => out.extend_from_slice(b"true"),
+    };
+    write_grouped(out, &arguments, |a, b| a.name == b.name, name, value);
 }
 
 fn write_headers(out: &mut Vec<u8>, fields: &Fields, redact: bool) {
-    let lines: Vec<_> =
-        fields.iter().take(MOST_HEADERS).map(|field| (field.name.to_ascii_lowercase(), field)).collect();
-    write_grouped(
-        out,
-        &lines,
-        |(name, _)| name,
-        |out, (_, field)| {
-            let secret = redact && matches!(field.id, Name::Authorization | Name::ProxyAuthorization);
-            json::string(out, if secret { b"REDACTED" } else { field.value });
-        },
-    );
+    let lines: SmallVec<[Field<'_>; 24]> = fields.iter().take(MOST_HEADERS).collect();
+    let same = |a: &Field<'_>, b: &Field<'_>| a.id == b.id && a.name.eq_ignore_ascii_case(b.name);
+    let name = |out: &mut Vec<u8>, field: &Field<'_>| {
+        let lower: SmallVec<[u8; 48]> = field.name.iter().map(u8::to_ascii_lowercase).collect();
+        json::string(out, &lower);
+    };
+    let value = |out: &mut Vec<u8>, field: &Field<'_>| {
+        let secret = redact && matches!(field.id, Name::Authorization | Name::ProxyAuthorization);
+        json::string(out, if secret { b"REDACTED" } else { field.value });
+    };
+    write_grouped(out, &lines, same, name, value);
 }
 
-/// An object of `items` by name, in order of first mention; a name that comes more than once gets an array.
+/// An object of items in order of first mention; a name that comes more than once gets an array.
 fn write_grouped<T>(
     out: &mut Vec<u8>,
     items: &[T],
-    name: impl Fn(&T) -> &[u8],
-    write: impl Fn(&mut Vec<u8>, &T),
+    same: impl Fn(&T, &T) -> bool,
+    name: impl Fn(&mut Vec<u8>, &T),
+    value: impl Fn(&mut Vec<u8>, &T),
 ) {
     out.push(b'{');
     let mut first = true;
     for (at, item) in items.iter().enumerate() {
-        let same = |other: &&T| name(other) == name(item);
-        if items[..at].iter().any(|other| same(&other)) {
+        if items[..at].iter().any(|earlier| same(earlier, item)) {
             continue;
         }
         if !std::mem::take(&mut first) {
             out.push(b',');
         }
-        json::string(out, name(item));
+        name(out, item);
         out.push(b':');
-        let mut others = items[at + 1..].iter().filter(same).peekable();
-        if others.peek().is_none() {
-            write(out, item);
+        let mut more = items[at + 1..].iter().filter(|later| same(later, item)).peekable();
+        if more.peek().is_none() {
+            value(out, item);
             continue;
         }
         out.push(b'[');
-        write(out, item);
-        for other in others {
+        value(out, item);
+        for later in more {
             out.push(b',');
-            write(out, other);
+            value(out, later);
         }
         out.push(b']');
     }
     out.push(b'}');
-}
-
-fn address(address: IpAddr) -> String {
-    address.to_canonical().to_string()
 }
 
 /// An object under way.
@@ -276,8 +272,9 @@ impl<'a> Object<'a> {
         if !std::mem::take(&mut self.empty) {
             self.out.push(b',');
         }
-        json::string(self.out, key.as_bytes());
-        self.out.push(b':');
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 
@@ -285,9 +282,18 @@ impl<'a> Object<'a> {
         json::string(self.key(key), value);
     }
 
-    fn number(&mut self, key: &str, value: impl std::fmt::Display) {
+    /// A string that is known to need no escapes: an id, an address.
+    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
         // Writing to a vector can't fail.
-        let _ = write!(self.key(key), "{value}");
+        let _ = write!(self.key(key), "\"{value}\"");
+    }
+
+    fn number(&mut self, key: &str, value: impl itoa::Integer) {
+        self.key(key).extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn object(&mut self, key: &str) -> Object<'_> {
+        Object::begin(self.key(key))
     }
 
     fn end(self) {

@@ -211,7 +211,7 @@ fn check(config: &serde_json::Map<String, Value>) -> Result<(), String> {
         }
     }
     let redis = config.get("policy").is_some_and(|policy| policy == "redis");
-    let sync_rate = number("sync_rate").filter(|rate| *rate != -1.0);
+    let sync_rate = number("sync_rate").filter(|rate| (rate + 1.0).abs() > f64::EPSILON);
     match sync_rate {
         Some(_) if !redis => Err("sync_rate can only be used with the redis policy".to_owned()),
         Some(rate) if rate < 0.02 => Err("sync_rate must be greater than 0.02, or -1 to disable".to_owned()),

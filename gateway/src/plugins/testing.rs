@@ -31,17 +31,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Bench {
-        let (handle, runtime) = match tokio::runtime::Handle::try_current() {
-            Ok(handle) => (handle, None),
-            Err(_) => {
-                let runtime = tokio::runtime::Builder::new_multi_thread()
-                    .worker_threads(1)
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                (runtime.handle().clone(), Some(runtime))
-            }
-        };
+        let runtime = tokio::runtime::Handle::try_current().is_err().then(|| {
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+        });
+        let handle =
+            runtime.as_ref().map_or_else(tokio::runtime::Handle::current, |own| own.handle().clone());
         let clock = Clock::held(NOW);
         Bench {
             environment: Environment::new(handle, clock.clone(), None),

@@ -11,7 +11,7 @@ use crate::plugins::json;
 use crate::plugins::lua::{Outcome, Script, Subject};
 
 /// The fields of one plugin.
-pub struct CustomFields {
+pub(super) struct CustomFields {
     names: Vec<String>,
     /// Where each is, key by key.
     places: Vec<Vec<String>>,
@@ -19,7 +19,7 @@ pub struct CustomFields {
 }
 
 impl CustomFields {
-    pub fn new(fields: &IndexMap<String, String>) -> Result<CustomFields, String> {
+    pub(super) fn new(fields: &IndexMap<String, String>) -> Result<CustomFields, String> {
         Ok(CustomFields {
             names: fields.keys().cloned().collect(),
             places: fields.keys().map(|name| place(name)).collect(),
@@ -28,7 +28,7 @@ impl CustomFields {
     }
 
     /// The entry with the fields, and what failed by name.
-    pub fn apply(&self, record: &Record, entry: Vec<u8>) -> (Vec<u8>, Vec<(&str, String)>) {
+    pub(super) fn apply(&self, record: &Record, entry: Vec<u8>) -> (Vec<u8>, Vec<(&str, String)>) {
         let mut failures = Vec::new();
         let Ok(Value::Object(mut object)) = serde_json::from_slice(&entry) else { return (entry, failures) };
         let mut subject = Subject::of(record);

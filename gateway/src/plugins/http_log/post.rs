@@ -23,24 +23,24 @@ const SHOWN: usize = 200;
 
 /// Where and how entries are posted.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Target {
+pub(super) struct Target {
     /// With credentials, if it has some.
-    pub endpoint: Url,
-    pub method: String,
-    pub content_type: String,
-    pub headers: Vec<(String, String)>,
+    pub(super) endpoint: Url,
+    pub(super) method: String,
+    pub(super) content_type: String,
+    pub(super) headers: Vec<(String, String)>,
     /// For connecting, and until the head of the answer has come.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
     /// How long an idle connection is kept.
-    pub keepalive: Duration,
+    pub(super) keepalive: Duration,
     /// Whether the collector's certificate has to be valid.
-    pub verify: bool,
+    pub(super) verify: bool,
     /// A list even of one; else one entry a request, as it is.
-    pub list: bool,
+    pub(super) list: bool,
 }
 
 /// A collector with its connections.
-pub struct Post {
+pub(super) struct Post {
     client: Client,
     method: Method,
     url: Url,
@@ -51,7 +51,7 @@ struct Names(Arc<dyn Resolve>);
 
 impl Target {
     /// For log lines: no credentials, and no query, which may hold some.
-    pub fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         let mut url = self.endpoint.clone();
         // Both fail for URLs without a host only.
         let _ = url.set_username("");
@@ -62,7 +62,7 @@ impl Target {
 }
 
 impl Post {
-    pub fn new(target: Target, resolver: Option<Arc<dyn Resolve>>) -> Result<Post, String> {
+    pub(super) fn new(target: Target, resolver: Option<Arc<dyn Resolve>>) -> Result<Post, String> {
         let mut builder = Client::builder()
             .user_agent(concat!("limen/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers(&target)?)

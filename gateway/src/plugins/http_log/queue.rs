@@ -30,23 +30,23 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Bounds and times, as in Kong's `config.queue`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Limits {
+pub(super) struct Limits {
     /// Entries handed over in one call.
-    pub max_batch_size: usize,
+    pub(super) max_batch_size: usize,
     /// How long the first entry of a batch waits for others.
-    pub max_coalescing_delay: Duration,
-    pub max_entries: usize,
-    pub max_bytes: Option<usize>,
+    pub(super) max_coalescing_delay: Duration,
+    pub(super) max_entries: usize,
+    pub(super) max_bytes: Option<usize>,
     /// Give up a batch that failed after this time; `None` after the first attempt.
-    pub max_retry_time: Option<Duration>,
-    pub initial_retry_delay: Duration,
-    pub max_retry_delay: Duration,
+    pub(super) max_retry_time: Option<Duration>,
+    pub(super) initial_retry_delay: Duration,
+    pub(super) max_retry_delay: Duration,
     /// Every entry its own task, without batches; `max_entries` of them at most.
-    pub unlimited: bool,
+    pub(super) unlimited: bool,
 }
 
 /// Where batches go.
-pub trait Deliver: Send + Sync {
+pub(super) trait Deliver: Send + Sync {
     /// Makes one message of a batch.
     fn pack(&self, entries: &[Bytes]) -> Bytes;
 
@@ -55,7 +55,7 @@ pub trait Deliver: Send + Sync {
 }
 
 /// One queue with its sender.
-pub struct Queue {
+pub(super) struct Queue {
     /// For log lines; without secrets.
     label: String,
     limits: Limits,
@@ -71,10 +71,10 @@ pub struct Queue {
 
 /// One entry on its way, with the plugin instance it belongs to.
 #[derive(Debug, Clone)]
-pub struct Waiting {
-    pub owner: Uuid,
-    pub text: Bytes,
-    pub since: Moment,
+pub(super) struct Waiting {
+    pub(super) owner: Uuid,
+    pub(super) text: Bytes,
+    pub(super) since: Moment,
 }
 
 #[derive(Default)]
@@ -89,19 +89,21 @@ struct State {
     moved: HashMap<Uuid, Weak<Queue>>,
     /// Entries sent on their own.
     loose: usize,
-    drops: Drops,
+    trouble: Trouble,
 }
 
-/// Drops that no log line has told yet.
+/// What went wrong and has been told, or not yet: a line for every entry would be trouble of its own.
 #[derive(Default)]
-struct Drops {
-    untold: u64,
+struct Trouble {
     told: Option<Moment>,
+    failed_attempts: u64,
+    dropped: u64,
+    given_up: u64,
 }
 
 impl Queue {
     /// A queue whose sender runs on `runtime` until the queue is closed and empty.
-    pub fn start(
+    pub(super) fn start(
         label: String,
         limits: Limits,
         deliver: Box<dyn Deliver>,
@@ -126,19 +128,18 @@ impl Queue {
     }
 
     /// Takes an entry.
-    pub fn push(self: &Arc<Self>, owner: Uuid, text: Bytes, runtime: &Handle) {
+    pub(super) fn push(self: &Arc<Self>, owner: Uuid, text: Bytes, runtime: &Handle) {
         let next = self.state.lock().moved.get(&owner).and_then(Weak::upgrade);
         if let Some(next) = next {
             return next.push(owner, text, runtime);
         }
         let entry = Waiting { owner, text, since: self.clock.now() };
         if self.limits.max_bytes.is_some_and(|most| entry.text.len() > most) {
-            let (len, most) = (entry.text.len(), self.limits.max_bytes.unwrap_or_default());
-            tracing::warn!(
-                queue = self.label,
-                "entry of {len} bytes is longer than the queue's max_bytes ({most})"
-            );
             self.totals.lose(Loss::TooLarge, 1);
+            let mut state = self.state.lock();
+            state.trouble.dropped += 1;
+            let what = format!("an entry has {} bytes, which is more than max_bytes", entry.text.len());
+            self.tell(&mut state.trouble, &what);
         } else if self.limits.unlimited {
             self.send_alone(entry, runtime);
         } else {
@@ -149,7 +150,7 @@ impl Queue {
 
     /// Entries of an owner whose settings have changed go to the queue of the new ones, also those that still
     /// come in here.
-    pub fn hand_over(&self, owner: Uuid, next: &Arc<Queue>) {
+    pub(super) fn hand_over(&self, owner: Uuid, next: &Arc<Queue>) {
         let mut state = self.state.lock();
         state.moved.insert(owner, Arc::downgrade(next));
         let (gone, kept) =
@@ -163,29 +164,29 @@ impl Queue {
     }
 
     /// Its owner is back.
-    pub fn take_back(&self, owner: Uuid) {
+    pub(super) fn take_back(&self, owner: Uuid) {
         self.state.lock().moved.remove(&owner);
     }
 
     /// Nothing new will come: what waits is sent at once, and then the sender ends.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.state.lock().closing = true;
         self.woken.notify_one();
     }
 
     /// As `close`, and without long waits before retries.
-    pub fn hurry(&self) {
+    pub(super) fn hurry(&self) {
         self.hurry.store(true, Ordering::Relaxed);
         self.close();
         self.hurried.notify_waiters();
     }
 
-    pub fn label(&self) -> &str {
+    pub(super) fn label(&self) -> &str {
         &self.label
     }
 
     /// How many entries wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.state.lock().waiting.len()
     }
 
@@ -215,7 +216,8 @@ impl Queue {
         if dropped > 0 {
             self.totals.no_longer_waiting(dropped);
             self.totals.lose(Loss::Full, dropped);
-            self.tell_drops(&mut state, dropped);
+            state.trouble.dropped += dropped;
+            self.tell(&mut state.trouble, "the queue is full, so the oldest entries are dropped");
         }
         let wake = state.waiting.len() >= state.wanted;
         drop(state);
@@ -224,15 +226,34 @@ impl Queue {
         }
     }
 
-    fn tell_drops(&self, state: &mut State, more: u64) {
+    /// Says what is wrong, with what has happened since the last time; not more often than every ten seconds.
+    fn tell(&self, trouble: &mut Trouble, what: &str) {
         let now = self.clock.now();
-        state.drops.untold += more;
-        if state.drops.told.is_none_or(|told| now.since(told) >= QUIET) {
-            let dropped = std::mem::take(&mut state.drops.untold);
-            state.drops.told = Some(now);
-            tracing::error!(
-                queue = self.label,
-                "queue full: dropped the {dropped} oldest entries; is the collector up and fast enough?"
+        if trouble.told.is_some_and(|told| now.since(told) < QUIET) {
+            return;
+        }
+        let Trouble { failed_attempts, dropped, given_up, .. } = std::mem::take(trouble);
+        trouble.told = Some(now);
+        tracing::error!(
+            collector = self.label,
+            failed_attempts,
+            dropped,
+            given_up,
+            "log entries are not delivered: {what}"
+        );
+    }
+
+    fn tell_recovery(&self) {
+        let mut state = self.state.lock();
+        if state.trouble.told.is_some() {
+            let Trouble { failed_attempts, dropped, given_up, .. } = std::mem::take(&mut state.trouble);
+            drop(state);
+            tracing::info!(
+                collector = self.label,
+                failed_attempts,
+                dropped,
+                given_up,
+                "log entries are delivered again"
             );
         }
     }
@@ -292,28 +313,29 @@ impl Queue {
         loop {
             let Err(error) = self.deliver.deliver(message.clone()).await else {
                 self.totals.sent(batch.len() as u64);
+                self.tell_recovery();
                 return;
             };
             self.totals.attempt_failed();
-            if self.return_moved(&mut batch) {
-                message = self.pack(&batch);
-            }
-            if batch.is_empty() {
+            if !self.keep_own(&mut batch, &mut message) {
                 return;
             }
-            tracing::warn!(
-                queue = self.label,
-                entries = batch.len(),
-                "failed to deliver log entries: {error}"
-            );
             let elapsed = self.clock.now().since(began);
-            if self.limits.max_retry_time.is_none_or(|most| elapsed > most) {
-                let lost = batch.len() as u64;
-                tracing::error!(queue = self.label, "gave up {lost} log entries: max_retry_time exceeded");
-                self.totals.give_up(lost);
+            let gives_up = self.limits.max_retry_time.is_none_or(|most| elapsed > most);
+            {
+                let mut state = self.state.lock();
+                state.trouble.failed_attempts += 1;
+                state.trouble.given_up += if gives_up { batch.len() as u64 } else { 0 };
+                self.tell(&mut state.trouble, &error);
+            }
+            if gives_up {
+                self.totals.give_up(batch.len() as u64);
                 return;
             }
             self.wait_before(&mut retry).await;
+            if !self.keep_own(&mut batch, &mut message) {
+                return;
+            }
         }
     }
 
@@ -338,20 +360,20 @@ impl Queue {
         self.deliver.pack(&texts)
     }
 
-    /// Gives entries of owners that have moved to their queues. Says whether there were any.
-    fn return_moved(&self, batch: &mut Vec<Waiting>) -> bool {
+    /// Gives entries of owners that have moved to their queues. Says whether any are left.
+    fn keep_own(&self, batch: &mut Vec<Waiting>, message: &mut Bytes) -> bool {
         let moved = self.state.lock().moved.clone();
-        let mut found = false;
+        let size = batch.len();
         for (owner, next) in moved {
             let Some(next) = next.upgrade() else { continue };
             let gone: VecDeque<Waiting> = batch.extract_if(.., |entry| entry.owner == owner).collect();
-            if !gone.is_empty() {
-                self.totals.sending_again_waiting(gone.len() as u64);
-                next.adopt(gone);
-                found = true;
-            }
+            self.totals.sending_again_waiting(gone.len() as u64);
+            next.adopt(gone);
         }
-        found
+        if batch.len() < size {
+            *message = self.pack(batch);
+        }
+        !batch.is_empty()
     }
 
     fn send_alone(self: &Arc<Self>, entry: Waiting, runtime: &Handle) {
@@ -359,7 +381,8 @@ impl Queue {
             let mut state = self.state.lock();
             if state.loose >= self.limits.max_entries {
                 self.totals.lose(Loss::Full, 1);
-                return self.tell_drops(&mut state, 1);
+                state.trouble.dropped += 1;
+                return self.tell(&mut state.trouble, "too many entries are under way");
             }
             state.loose += 1;
         }

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Counters of all queues together.
 #[derive(Default)]
-pub struct Totals {
+pub(super) struct Totals {
     accepted: AtomicU64,
     waiting: AtomicU64,
     sending: AtomicU64,
@@ -22,7 +22,7 @@ pub struct Totals {
 /// Why an entry was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
-pub enum Loss {
+pub(super) enum Loss {
     /// There was no room.
     Full,
     /// It alone was longer than the queue may be.

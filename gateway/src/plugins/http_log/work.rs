@@ -40,7 +40,7 @@ pub struct LogWork {
 }
 
 /// What log plugins hand records to: their own settings and the queue they share.
-pub struct Logger {
+pub(super) struct Logger {
     owner: Uuid,
     queue: Arc<Queue>,
     fields: Option<CustomFields>,
@@ -50,9 +50,9 @@ pub struct Logger {
 
 /// Everything that makes two queues different.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    pub target: Target,
-    pub limits: Limits,
+pub(super) struct Settings {
+    pub(super) target: Target,
+    pub(super) limits: Limits,
 }
 
 struct Desk {
@@ -83,6 +83,10 @@ struct Queues {
     open: Vec<Shared>,
     /// The queue each plugin has used last.
     last: HashMap<Uuid, Weak<Queue>>,
+    /// Look for queues that have ended once `last` is so long.
+    sweep_at: usize,
+    /// Queues that nobody uses, until they are empty.
+    closing: Vec<Weak<Queue>>,
 }
 
 struct Shared {
@@ -108,7 +112,7 @@ impl LogWork {
     }
 
     /// A logger of a plugin. It keeps the queue of these settings open until it is dropped.
-    pub fn logger(
+    pub(super) fn logger(
         &self,
         owner: Uuid,
         settings: Settings,
@@ -134,9 +138,7 @@ impl LogWork {
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         let end = self.desk.clock.now() + grace;
         self.desk.write_all().await;
-        for shared in &self.desk.queues.lock().open {
-            shared.queue.hurry();
-        }
+        self.desk.queues.lock().hurry();
         loop {
             let totals = self.desk.totals.read();
             let rest = end.since(self.desk.clock.now());
@@ -164,7 +166,7 @@ impl Drop for LogWork {
 
 impl Logger {
     /// Takes a record. Costs a lock and two counters; wakes the writer only when it sleeps.
-    pub fn submit(self: &Arc<Self>, record: &Arc<Record>) {
+    pub(super) fn submit(self: &Arc<Self>, record: &Arc<Record>) {
         self.desk.totals.accepted();
         let mut inbox = self.desk.inbox.lock();
         if inbox.letters.len() >= INBOX {
@@ -183,6 +185,24 @@ impl Logger {
 impl Drop for Logger {
     fn drop(&mut self) {
         self.desk.leave(&self.settings);
+    }
+}
+
+impl Queues {
+    /// Remembers who uses what. Returns the queue the owner used before.
+    fn used(&mut self, owner: Uuid, queue: &Arc<Queue>) -> Option<Arc<Queue>> {
+        if self.last.len() >= self.sweep_at {
+            self.last.retain(|_, queue| queue.strong_count() > 0);
+            self.sweep_at = (2 * self.last.len()).max(64);
+        }
+        self.last.insert(owner, Arc::downgrade(queue))?.upgrade()
+    }
+
+    fn hurry(&self) {
+        let open = self.open.iter().map(|shared| shared.queue.clone());
+        for queue in open.chain(self.closing.iter().filter_map(Weak::upgrade)) {
+            queue.hurry();
+        }
     }
 }
 
@@ -240,21 +260,16 @@ impl Desk {
     fn join(&self, owner: Uuid, settings: &Settings) -> Result<Arc<Queue>, String> {
         let mut queues = self.queues.lock();
         let known = queues.open.iter_mut().find(|shared| shared.settings == *settings);
-        let queue = match known {
-            Some(shared) => {
-                shared.users += 1;
-                shared.queue.clone()
-            }
-            None => {
-                let queue = self.start(settings)?;
-                queues.open.push(Shared { settings: settings.clone(), queue: queue.clone(), users: 1 });
-                queue
-            }
+        let queue = if let Some(shared) = known {
+            shared.users += 1;
+            shared.queue.clone()
+        } else {
+            let queue = self.start(settings)?;
+            queues.open.push(Shared { settings: settings.clone(), queue: queue.clone(), users: 1 });
+            queue
         };
         queue.take_back(owner);
-        let before = queues.last.insert(owner, Arc::downgrade(&queue)).and_then(|before| before.upgrade());
-        // Owners whose queues have ended are those of plugins that are gone.
-        queues.last.retain(|_, queue| queue.strong_count() > 0);
+        let before = queues.used(owner, &queue);
         drop(queues);
         if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &queue)) {
             before.hand_over(owner, &queue);
@@ -268,7 +283,10 @@ impl Desk {
         let shared = &mut queues.open[at];
         shared.users -= 1;
         if shared.users == 0 {
-            queues.open.swap_remove(at).queue.close();
+            let queue = queues.open.swap_remove(at).queue;
+            queue.close();
+            queues.closing.retain(|queue| queue.strong_count() > 0);
+            queues.closing.push(Arc::downgrade(&queue));
         }
     }
 

@@ -72,10 +72,6 @@ impl<'lua> Functions<'lua> {
         self.table.set(name, function)?;
         Ok(self)
     }
-
-    fn done(self) -> Result<Table> {
-        Ok(self.table)
-    }
 }
 
 fn subject(lua: &Lua) -> Result<AppDataRef<'_, Subject>> {
@@ -89,6 +85,46 @@ fn subject_mut(lua: &Lua) -> Result<AppDataRefMut<'_, Subject>> {
 /// The first value of a header. `_` in the name stands for `-`.
 fn header<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
     fields.get(name).or_else(|| fields.get(&*name.replace('_', "-")))
+}
+
+/// What can be a header's name or a method. Chunks work with what clients sent, which may try to add lines.
+fn token(text: &str) -> Result<&str> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_token) {
+        return Ok(text);
+    }
+    Err(mlua::Error::runtime(format!("{text:?} can't be a name")))
+}
+
+/// What can be a header's value: text, a number or a boolean, on one line.
+fn text(value: &Value) -> Result<Vec<u8>> {
+    let text = match value {
+        Value::String(text) => text.as_bytes().to_vec(),
+        Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => value.to_string()?.into_bytes(),
+        other => return Err(mlua::Error::runtime(format!("a {} can't be sent", other.type_name()))),
+    };
+    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Err(mlua::Error::runtime("a header's value can't have more than one line"));
+    }
+    Ok(text)
+}
+
+/// Sets headers by name; a list makes several lines.
+fn set_all(fields: &mut Fields, values: &Table) -> Result<()> {
+    for pair in values.pairs::<String, Value>() {
+        let (name, value) = pair?;
+        let name = token(&name)?;
+        match value {
+            Value::Table(lines) => {
+                fields.remove(name);
+                for line in lines.sequence_values::<Value>() {
+                    fields.append(name, text(&line?)?);
+                }
+            }
+            one => fields.set(name, text(&one)?),
+        }
+    }
+    Ok(())
 }
 
 /// All headers by lower-case name; a repeated one is a list.

@@ -81,7 +81,8 @@ fn of_several_periods_the_headline_is_the_tightest_and_then_the_longest() {
 
 #[test]
 fn all_six_periods_are_counted_and_shown() {
-    let limits = json!({"second": 5, "minute": 10, "hour": 100, "day": 1000, "month": 10000, "year": 100000});
+    let limits =
+        json!({"second": 5, "minute": 10, "hour": 100, "day": 1000, "month": 10_000, "year": 100_000});
     let plugin = Bench::new().build("rate-limiting", limits);
     let first = ask(&*plugin, GET);
     assert!(first.starts_with("200 Limit 5, Remaining 4, Reset 1, "), "{first}");

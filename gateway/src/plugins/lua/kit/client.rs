@@ -8,7 +8,7 @@ use super::{Functions, Subject};
 use crate::plugins::log_entry::as_in_kong;
 
 pub(super) fn client(lua: &Lua) -> Result<Table> {
-    Functions::new(lua)?
+    let functions = Functions::new(lua)?
         .reads("get_ip", |_, it, ()| {
             Ok(it.client.as_ref().map(|client| client.peer.ip().to_canonical().to_string()))
         })?
@@ -29,20 +29,20 @@ pub(super) fn client(lua: &Lua) -> Result<Table> {
         .reads("get_credential", |lua, it, ()| match it.credential {
             Some(id) => from_json(lua, &json!({ "id": id })),
             None => Ok(Value::Nil),
-        })?
-        .done()
+        })?;
+    Ok(functions.table)
 }
 
 pub(super) fn router(lua: &Lua) -> Result<Table> {
-    Functions::new(lua)?
+    let functions = Functions::new(lua)?
         .reads("get_route", |lua, it, ()| {
             from_json(lua, &it.matched.as_ref().map_or(Json::Null, |matched| as_in_kong(&*matched.route)))
         })?
         .reads("get_service", |lua, it, ()| {
             let service = it.matched.as_ref().and_then(|matched| matched.service.as_deref());
             from_json(lua, &service.map_or(Json::Null, as_in_kong))
-        })?
-        .done()
+        })?;
+    Ok(functions.table)
 }
 
 /// The address that a trusted proxy states, else the peer's.

@@ -11,7 +11,7 @@ use crate::http::name::Name;
 use crate::plugins::{log_entry, query};
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
-    Functions::new(lua)?
+    let functions = Functions::new(lua)?
         .reads("get_method", |lua, it, ()| lua.create_string(it.request.method_bytes()))?
         .reads("get_scheme", |_, it, ()| Ok(scheme(it)))?
         .reads("get_host", |_, it, ()| Ok(host(it)))?
@@ -47,8 +47,8 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
         })?
         .reads("get_body", |lua, it, _type: Option<String>| body(lua, it))?
         .reads("get_uri_captures", |lua, it, ()| captures(lua, it))?
-        .reads("get_start_time", |_, it, ()| Ok(it.started_ms as f64))?
-        .done()
+        .reads("get_start_time", |_, it, ()| Ok(it.started_ms as f64))?;
+    Ok(functions.table)
 }
 
 pub(super) fn scheme(it: &Subject) -> &'static str {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use admin_api::Reason;
 use bytes::Bytes;
-use mlua::{Lua, LuaString, Result, Table, Value};
+use mlua::{Lua, Result, Table, Value};
 
 use super::super::to_json;
-use super::{Functions, Phase, Subject, header, headers};
+use super::{Functions, Phase, Subject, header, headers, set_all, text, token};
 use crate::exchange::{Answer, Source};
 use crate::http::fields::Fields;
 use crate::plugins::json;
@@ -16,7 +16,7 @@ use crate::plugins::json;
 const HEAD: &[Phase] = &[Phase::Access, Phase::HeaderFilter];
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
-    Functions::new(lua)?
+    let functions = Functions::new(lua)?
         .reads("get_status", |_, it, ()| Ok(it.response.status))?
         .reads("get_header", |lua, it, name: String| {
             header(&it.response.fields, &name).map(|value| lua.create_string(value)).transpose()
@@ -34,13 +34,11 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
             Ok(())
         })?
         .changes("set_header", HEAD, |it, (name, value): (String, Value)| {
-            let value = text(&value)?;
-            head(it).set(name.as_str(), value);
+            head(it).set(token(&name)?, text(&value)?);
             Ok(())
         })?
         .changes("add_header", HEAD, |it, (name, value): (String, Value)| {
-            let value = text(&value)?;
-            head(it).append(name.as_str(), value);
+            head(it).append(token(&name)?, text(&value)?);
             Ok(())
         })?
         .changes("clear_header", HEAD, |it, name: String| {
@@ -49,8 +47,8 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
         })?
         .changes("set_headers", HEAD, |it, values: Table| set_all(head(it), &values))?
         .changes("exit", &[Phase::Access], exit)?
-        .changes("error", &[Phase::Access], error)?
-        .done()
+        .changes("error", &[Phase::Access], error)?;
+    Ok(functions.table)
 }
 
 /// Before there is an answer, headers are noted for whatever it will be.
@@ -72,6 +70,7 @@ fn exit(it: &mut Subject, (status, body, headers): (u16, Value, Option<Table>)) 
             let value = to_json(&body, 0).map_err(mlua::Error::runtime)?.unwrap_or_default();
             (Some("application/json; charset=utf-8"), Bytes::from(json::text(&value)))
         }
+        Value::String(text) => (None, Bytes::copy_from_slice(&text.as_bytes())),
         other => (None, Bytes::from(text(other)?)),
     };
     if let Some(headers) = headers {
@@ -93,32 +92,4 @@ fn error(it: &mut Subject, (status, message, headers): (u16, Option<String>, Opt
     let message = message.map_or(Cow::Borrowed("An unexpected error occurred"), Cow::Owned);
     it.answer = Some(Answer::Error { status, message, reason: Reason::Answered });
     Err(mlua::Error::runtime("the request has ended"))
-}
-
-/// Sets headers by name; a list makes several lines.
-pub(super) fn set_all(fields: &mut Fields, values: &Table) -> Result<()> {
-    for pair in values.pairs::<LuaString, Value>() {
-        let (name, value) = pair?;
-        let name = name.as_bytes();
-        match value {
-            Value::Table(lines) => {
-                fields.remove(&name[..]);
-                for line in lines.sequence_values::<Value>() {
-                    fields.append(&name[..], text(&line?)?);
-                }
-            }
-            one => fields.set(&name[..], text(&one)?),
-        }
-    }
-    Ok(())
-}
-
-/// A header's value: no line ends, which would start another header.
-pub(super) fn text(value: &Value) -> Result<Vec<u8>> {
-    let text = match value {
-        Value::String(text) => text.as_bytes().to_vec(),
-        Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => value.to_string()?.into_bytes(),
-        other => return Err(mlua::Error::runtime(format!("a {} can't be sent", other.type_name()))),
-    };
-    Ok(text)
 }

@@ -2,8 +2,7 @@
 
 use mlua::{Lua, Result, Table, Value};
 
-use super::response::{set_all, text};
-use super::{Functions, Phase, Subject, header, headers, request};
+use super::{Functions, Phase, Subject, header, headers, request, set_all, text, token};
 use crate::exchange::Source;
 
 const ACCESS: &[Phase] = &[Phase::Access];
@@ -11,17 +10,15 @@ const ACCESS: &[Phase] = &[Phase::Access];
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let request = Functions::new(lua)?
         .changes("set_method", ACCESS, |it, method: String| {
-            it.request.set_method(method.as_bytes());
+            it.request.set_method(token(&method)?.as_bytes());
             Ok(())
         })?
         .changes("set_header", ACCESS, |it, (name, value): (String, Value)| {
-            let value = text(&value)?;
-            it.request.fields.set(name.as_str(), value);
+            it.request.fields.set(token(&name)?, text(&value)?);
             Ok(())
         })?
         .changes("add_header", ACCESS, |it, (name, value): (String, Value)| {
-            let value = text(&value)?;
-            it.request.fields.append(name.as_str(), value);
+            it.request.fields.append(token(&name)?, text(&value)?);
             Ok(())
         })?
         .changes("clear_header", ACCESS, |it, name: String| {
@@ -30,6 +27,9 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
         })?
         .changes("set_headers", ACCESS, |it, values: Table| set_all(&mut it.request.fields, &values))?
         .changes("set_raw_query", ACCESS, |it, query: String| {
+            if query.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+                return Err(mlua::Error::runtime("a query can't have blanks: encode them"));
+            }
             set_query(it, &query);
             Ok(())
         })?
@@ -37,17 +37,15 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
             let query = query_text(&arguments)?;
             set_query(it, &query);
             Ok(())
-        })?
-        .done()?;
+        })?;
     let response = Functions::new(lua)?
         .reads("get_status", |_, it, ()| Ok(answered(it).then_some(it.response.status)))?
         .reads("get_header", |lua, it, name: String| {
             let value = header(&it.response.fields, &name).filter(|_| answered(it));
             value.map(|value| lua.create_string(value)).transpose()
         })?
-        .reads("get_headers", |lua, it, _most: Option<usize>| headers(lua, &it.response.fields))?
-        .done()?;
-    lua.create_table_from([("request", request), ("response", response)])
+        .reads("get_headers", |lua, it, _most: Option<usize>| headers(lua, &it.response.fields))?;
+    lua.create_table_from([("request", request.table), ("response", response.table)])
 }
 
 fn answered(it: &Subject) -> bool {

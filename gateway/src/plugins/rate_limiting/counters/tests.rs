@@ -87,11 +87,11 @@ fn a_table_grows_for_live_keys_only() {
 fn a_clock_that_steps_back_a_little_gives_nobody_a_second_window() {
     let (counters, clock) = counters();
     let limits = [(Period::Minute, 1.0)];
-    clock.step_to(Duration::from_secs(1_000_020));
+    clock.step_to(Duration::from_mins(16_667));
     assert_eq!(counters.admit(&key(1), &limits).stopped_by, None);
     clock.step_to(Duration::from_secs(1_000_019));
     assert_eq!(counters.admit(&key(1), &limits).stopped_by, Some(Period::Minute));
-    clock.step_to(Duration::from_secs(1_000_020));
+    clock.step_to(Duration::from_mins(16_667));
     assert_eq!(counters.admit(&key(1), &limits).stopped_by, Some(Period::Minute));
     // A clock that was wrong by years is not obeyed until they have passed.
     clock.step_to(Duration::from_secs(500_000));
