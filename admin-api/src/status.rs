@@ -49,7 +49,7 @@ pub struct Problem {
 }
 
 /// An object and the version of it that is meant.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectVersion {
     /// API group; empty for the core group.
     #[serde(default)]

@@ -62,7 +62,9 @@ fn router(admin: Admin) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/feed", get(feed::stream))
         .fallback(|| async { message(StatusCode::NOT_FOUND, "Not found") })
-        .method_not_allowed_fallback(|| async { message(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed") })
+        .method_not_allowed_fallback(|| async {
+            message(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
+        })
         .with_state(admin)
 }
 

@@ -59,7 +59,9 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     }
 
     let stop = CancellationToken::new();
-    let source = control::start(&settings, &publisher, &readiness, configured, &stop).await.map_err(AppError::Start)?;
+    let source = control::start(&settings, &publisher, &readiness, configured, &stop)
+        .await
+        .map_err(AppError::Start)?;
     let (phase, phases) = watch::channel(Phase::Serve);
     let shared = threads::Shared {
         traffic: Arc::new(settings.traffic.clone()),
@@ -138,7 +140,9 @@ async fn shut_down(
 async fn bind_admin(address: SocketAddr) -> Result<tokio::net::TcpListener, AppError> {
     tokio::net::TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another process does; stop it or choose another with --admin".to_owned(),
+            std::io::ErrorKind::AddrInUse => {
+                "another process does; stop it or choose another with --admin".to_owned()
+            }
             _ => error.to_string(),
         };
         AppError::Start(format!("failed to listen on {address}: {hint}"))
@@ -150,10 +154,9 @@ fn described(sockets: &threads::Sockets, admin: &tokio::net::TcpListener) -> Arc
         address: address.to_string(),
         protocol: if tls { "https" } else { "http" }.to_owned(),
     });
-    let admin = admin.local_addr().map(|address| Listener {
-        address: address.to_string(),
-        protocol: "admin".to_owned(),
-    });
+    let admin = admin
+        .local_addr()
+        .map(|address| Listener { address: address.to_string(), protocol: "admin".to_owned() });
     traffic.chain(admin).collect()
 }
 

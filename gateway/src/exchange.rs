@@ -304,6 +304,14 @@ impl Exchange {
     }
 }
 
+impl Matched {
+    /// A match of a route as a whole: no path of it took part.
+    pub fn whole(route: Arc<Route>, service: Option<Arc<Service>>) -> Matched {
+        let (captures, named_captures) = Default::default();
+        Matched { route, service, index: 0, path: None, captures, named_captures }
+    }
+}
+
 impl Answer {
     pub fn reason(&self) -> Reason {
         match self {

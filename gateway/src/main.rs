@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use gateway::app::{self, AppError};
 use gateway::args::{Cli, Command, LogFormat};
-use gateway::settings::Settings;
 use gateway::check;
+use gateway::settings::Settings;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,7 +59,8 @@ fn run(settings: Settings) -> ExitCode {
 fn start_log(settings: &Settings) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.log_level)
         .map_err(|error| format!("--log-level {}: {error}", settings.log_level))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match settings.log_format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().init(),

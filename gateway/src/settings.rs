@@ -65,11 +65,8 @@ impl Settings {
         if !(1..=1024).contains(&workers) {
             return Err(format!("--workers {workers}: expected a number from 1 to 1024"));
         }
-        let trust = Trust {
-            peers: args.trusted_ips,
-            header: args.real_ip_header,
-            recursive: args.real_ip_recursive,
-        };
+        let trust =
+            Trust { peers: args.trusted_ips, header: args.real_ip_header, recursive: args.real_ip_recursive };
         Ok(Settings {
             source: match (args.objects, args.config) {
                 (Some(path), _) => SourceSettings::Directory { path, kubernetes: args.kubernetes },

@@ -82,7 +82,11 @@ impl Sockets {
 
 impl Threads {
     /// Starts one thread per list of sockets.
-    pub fn start(sockets: Sockets, shared: &Shared, phases: watch::Receiver<Phase>) -> Result<Threads, String> {
+    pub fn start(
+        sockets: Sockets,
+        shared: &Shared,
+        phases: watch::Receiver<Phase>,
+    ) -> Result<Threads, String> {
         let (tell_drained, drained) = watch::channel(0);
         let (tell_failed, failed) = watch::channel(None);
         let tell_drained = Arc::new(tell_drained);
@@ -179,8 +183,7 @@ impl Run {
             };
             accepting.push(tokio::task::spawn_local(listener::run(worker, socket, listen, tls, closing)));
         }
-        let mut housekeeping =
-            tokio::time::interval(Duration::from_millis(HOUSEKEEPING_MS));
+        let mut housekeeping = tokio::time::interval(Duration::from_millis(HOUSEKEEPING_MS));
         loop {
             tokio::select! {
                 changed = self.phases.wait_for(|phase| *phase > Phase::Serve) => {

@@ -41,11 +41,11 @@ pub(super) async fn replace(
         let text = format!("the configuration comes from {}: change it there", admin.source);
         return message(StatusCode::METHOD_NOT_ALLOWED, &text);
     };
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let flatten = query.is_some_and(|query| query.split('&').any(|part| part == "flatten_errors=1"));
-    let judged = tokio::task::spawn_blocking(move || {
-        declarative.replace(&body, content_type.as_deref(), flatten)
-    });
+    let judged =
+        tokio::task::spawn_blocking(move || declarative.replace(&body, content_type.as_deref(), flatten));
     match judged.await {
         Ok(Ok(())) => (StatusCode::CREATED, Json(json!({}))).into_response(),
         Ok(Err(refusal)) => {

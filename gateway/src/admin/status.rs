@@ -54,7 +54,9 @@ pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
     };
     match metrics::render(exposition) {
         Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => message(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to write metrics: {error}")),
+        Err(error) => {
+            message(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to write metrics: {error}"))
+        }
     }
 }
 

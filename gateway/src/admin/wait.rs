@@ -111,8 +111,13 @@ mod tests {
             let request = WaitRequest { objects: objects.to_vec(), generation, timeout_ms: None };
             missing(&published, &request)
         };
-        assert!(waits_for(&[object("a", Some("9")), object("b", Some("x")), object("c", None)], 4).is_empty());
-        assert_eq!(waits_for(&[object("a", Some("13"))], 0), ["Ingress echo/a in version 13 (serving is 12)"]);
+        assert!(
+            waits_for(&[object("a", Some("9")), object("b", Some("x")), object("c", None)], 4).is_empty()
+        );
+        assert_eq!(
+            waits_for(&[object("a", Some("13"))], 0),
+            ["Ingress echo/a in version 13 (serving is 12)"]
+        );
         assert_eq!(waits_for(&[object("a", None)], 0), ["Ingress echo/a is still there"]);
         assert_eq!(waits_for(&[object("c", Some("1"))], 0), ["Ingress echo/c has not been seen"]);
         assert_eq!(waits_for(&[], 5), ["generation 5 (serving is 4)"]);

@@ -21,9 +21,7 @@ pub fn checks() -> Checks {
 fn path(path: &RoutePath) -> Result<(), String> {
     match path {
         RoutePath::Prefix(_) => Ok(()),
-        RoutePath::Regex(source) => {
-            routing::check_path_expression(source).map_err(|error| error.to_string())
-        }
+        RoutePath::Regex(source) => routing::check_path_expression(source).map_err(|error| error.to_string()),
     }
 }
 

@@ -31,12 +31,7 @@ struct Replaceable {
 }
 
 impl Declarative for Replaceable {
-    fn replace(
-        &self,
-        body: &[u8],
-        content_type: Option<&str>,
-        flatten_errors: bool,
-    ) -> Result<(), Refusal> {
+    fn replace(&self, body: &[u8], content_type: Option<&str>, flatten_errors: bool) -> Result<(), Refusal> {
         let loaded = declarative::load_request(body, content_type, &Registry);
         let model = loaded.map_err(|refusal| Refusal {
             status: refusal.status,

@@ -94,7 +94,7 @@ const fn slot(text: &[u8]) -> usize {
     if length < 2 {
         return 0;
     }
-    let fourth_from_end = if length < 4 { 0 } else { length - 4 };
+    let fourth_from_end = length.saturating_sub(4);
     let middle = (text[length / 2] | 0x20) as usize;
     let second_last = (text[length - 2] | 0x20) as usize;
     let fourth_last = (text[fourth_from_end] | 0x20) as usize;

@@ -114,6 +114,9 @@ pub(crate) fn verdict(flow: Flow<'_>) -> Option<(u16, String)> {
         Flow::Answer(Answer::Exit { status, body, .. }) => {
             Some((status, String::from_utf8(body.to_vec()).unwrap()))
         }
+        Flow::Answer(Answer::FrontEnd { status, .. } | Answer::Page { status, .. }) => {
+            Some((status, String::new()))
+        }
         Flow::Fail(text) => Some((500, text.into_owned())),
         Flow::Wait(_) => unreachable!("plugins of these tests don't wait"),
     }

@@ -47,12 +47,7 @@ pub trait Downstream {
 
     /// Sends the head in `exchange.response` with the first stretch of the body. `complete` says that it is the
     /// whole body; `close` that the connection must not be used again.
-    fn start(
-        &mut self,
-        context: &mut Context<'_>,
-        exchange: &Exchange,
-        answer: Start<'_>,
-    ) -> io::Result<()>;
+    fn start(&mut self, context: &mut Context<'_>, exchange: &Exchange, answer: Start<'_>) -> io::Result<()>;
 
     /// Sends a stretch of the body.
     fn send(&mut self, context: &mut Context<'_>, payload: &[u8]) -> io::Result<()>;

@@ -152,7 +152,8 @@ impl<D: Downstream> Reply<'_, D> {
     async fn relay(&mut self, mut upstream: Answering) -> Result<(), Failure> {
         let exchange = &mut *self.exchange;
         exchange.outcome.source = Source::Service;
-        let announced = exchange.response.fields.get_str(Name::ContentLength).and_then(|text| text.parse().ok());
+        let announced =
+            exchange.response.fields.get_str(Name::ContentLength).and_then(|text| text.parse().ok());
         headers::clean_upstream_answer(exchange, "1.1", upstream.websocket);
         self.header_filter();
         headers::add_gateway_lines(self.exchange, true);
@@ -171,8 +172,13 @@ impl<D: Downstream> Reply<'_, D> {
         let result = poll_fn(|context| {
             let mut scratch = worker.scratch.borrow_mut();
             if !upstream.connection.sending.is_over()
-                && let Poll::Ready(Err(_)) =
-                    upstream.connection.sending.advance(context, &mut scratch, worker, down, &mut upstream.connection.wire)
+                && let Poll::Ready(Err(_)) = upstream.connection.sending.advance(
+                    context,
+                    &mut scratch,
+                    worker,
+                    down,
+                    &mut upstream.connection.wire,
+                )
             {
                 upstream.reusable = false;
             }
@@ -185,7 +191,12 @@ impl<D: Downstream> Reply<'_, D> {
                         Poll::Pending => return Poll::Pending,
                     }
                 }
-                let read = upstream.connection.wire.poll_body(context, &mut scratch, down.deadline(), &mut upstream.body);
+                let read = upstream.connection.wire.poll_body(
+                    context,
+                    &mut scratch,
+                    down.deadline(),
+                    &mut upstream.body,
+                );
                 let piece = match read {
                     Poll::Ready(Ok(piece)) => Some(piece),
                     Poll::Ready(Err(error)) if begun => return Poll::Ready(Err(cut_off(&error))),
@@ -220,7 +231,11 @@ impl<D: Downstream> Reply<'_, D> {
                         date: None,
                     };
                     let sent = down.start(context, exchange, start);
-                    if done && !complete { sent.and_then(|()| down.end(context, trailers.as_ref())) } else { sent }
+                    if done && !complete {
+                        sent.and_then(|()| down.end(context, trailers.as_ref()))
+                    } else {
+                        sent
+                    }
                 };
                 if sent.is_err() {
                     return Poll::Ready(Err(client_gone()));
@@ -243,7 +258,14 @@ impl<D: Downstream> Reply<'_, D> {
     async fn tunnel(&mut self, upstream: &mut Answering) {
         let deadline = self.worker.deadlines.register();
         let Some(client) = self.down.wire() else { return };
-        upgrade::tunnel(self.worker, client, &mut upstream.connection.wire, &deadline, upstream.read_timeout_ms).await;
+        upgrade::tunnel(
+            self.worker,
+            client,
+            &mut upstream.connection.wire,
+            &deadline,
+            upstream.read_timeout_ms,
+        )
+        .await;
     }
 
     /// No upstream has answered.
@@ -267,7 +289,7 @@ impl<D: Downstream> Reply<'_, D> {
         self.exchange.outcome.ended_by = Some(failure.plugin);
         let answer = error(500, "An unexpected error occurred", failure.reason);
         let delivered = self.answer(answer, false, false).await;
-        self.exchange.outcome.detail = failure.detail.clone();
+        self.exchange.outcome.detail.clone_from(&failure.detail);
         delivered
     }
 

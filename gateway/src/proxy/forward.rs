@@ -168,9 +168,11 @@ async fn choose_target(
     };
     chosen.map_err(|nobody| match nobody {
         NoTarget::Nobody => Failure::new(Reason::NoTarget, "no target is left", Progress::NotSent),
-        NoTarget::Name(error) => {
-            Failure::new(Reason::NameResolution, format!("{}: {error}", service.service.host), Progress::NotSent)
-        }
+        NoTarget::Name(error) => Failure::new(
+            Reason::NameResolution,
+            format!("{}: {error}", service.service.host),
+            Progress::NotSent,
+        ),
     })
 }
 
@@ -235,7 +237,9 @@ pub async fn read_body<D: Downstream>(
         loop {
             match down.poll_body(context, &mut scratch) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(client_failure(&error, Progress::NotSent))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(client_failure(&error, Progress::NotSent)));
+                }
                 Poll::Ready(Ok(piece)) => {
                     bytes.extend_from_slice(&scratch[..piece.payload]);
                     if limit.is_some_and(|limit| bytes.len() as u64 > limit) {
@@ -274,19 +278,16 @@ impl Attempt<'_> {
         let tls = self.service.tls.as_ref();
         let destination =
             Destination { address: self.target.address, tls: tls.map_or(0, |tls| tls.identity) };
-        let (mut wire, requests) = match self.worker.pool.take(destination) {
-            Some(lent) => {
-                self.reused = true;
-                (lent.wire, lent.requests)
-            }
-            None => {
-                let timeout_ms = u64::from(service.connect_timeout);
-                let connecting = connect::connect(self.target.address, tls, down.deadline(), timeout_ms);
-                let io = connecting
-                    .await
-                    .map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))?;
-                (Wire::new(io), 0)
-            }
+        let (mut wire, requests) = if let Some(lent) = self.worker.pool.take(destination) {
+            self.reused = true;
+            (lent.wire, lent.requests)
+        } else {
+            let timeout_ms = u64::from(service.connect_timeout);
+            let connecting = connect::connect(self.target.address, tls, down.deadline(), timeout_ms);
+            let io = connecting
+                .await
+                .map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))?;
+            (Wire::new(io), 0)
         };
         let keeps_host = exchange.route().is_some_and(|route| route.preserve_host);
         let clients = exchange.request.fields.get(Name::Host).filter(|_| keeps_host);
@@ -333,7 +334,11 @@ impl Attempt<'_> {
             let mut scratch = self.worker.scratch.borrow_mut();
             if !begun {
                 begun = true;
-                down.deadline().set(if sending.done { read_ms } else { self.worker.settings.timeouts.body_ms });
+                down.deadline().set(if sending.done {
+                    read_ms
+                } else {
+                    self.worker.settings.timeouts.body_ms
+                });
                 if wire.send(context, sending.framing, &self.gathered.bytes).is_err() {
                     sending.refused = true;
                 }

@@ -144,7 +144,11 @@ impl Http1 {
         }
         let started_us = self.worker.now_us();
         self.mark = (self.wire.bytes_in, self.wire.bytes_out);
-        self.deadline.set(if first || self.wire.has_input() { timeouts.head_ms } else { timeouts.keep_alive_ms });
+        self.deadline.set(if first || self.wire.has_input() {
+            timeouts.head_ms
+        } else {
+            timeouts.keep_alive_ms
+        });
         let limits = self.worker.settings.head_limits;
         poll_fn(|context| {
             let mut scratch = self.worker.scratch.borrow_mut();
@@ -176,7 +180,8 @@ impl Http1 {
             Version::Http10 => headers::connection_lists(fields, b"keep-alive"),
             _ => !fields.contains(Name::Connection) || !headers::connection_lists(fields, b"close"),
         };
-        let expects = fields.get(Name::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let expects =
+            fields.get(Name::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
         self.waits_for_invitation = expects && head.version == Version::Http11;
         match framing::of_request(head) {
             Ok(framing) => {

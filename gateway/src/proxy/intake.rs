@@ -82,9 +82,7 @@ fn is_valid_host(host: &[u8]) -> bool {
     } else {
         let end = memchr::memchr(b':', host).unwrap_or(host.len());
         let (name, port) = host.split_at(end);
-        let legal = |byte: &u8| {
-            byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte)
-        };
+        let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
         if name.is_empty() || !name.iter().all(legal) {
             return false;
         }
@@ -108,10 +106,14 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for host in ["a.test", "a.test:80", "A.test.", "[::1]:99", "[::1]", "a_b", "b.test:", "127.0.0.1:8080"] {
+        for host in
+            ["a.test", "a.test:80", "A.test.", "[::1]:99", "[::1]", "a_b", "b.test:", "127.0.0.1:8080"]
+        {
             assert!(is_valid_host(host.as_bytes()), "{host}");
         }
-        for host in ["", "a b", "u@h", "h/x", "[::1", "[x]", "a:b", "a:99999", "a:1:2", "a,b c", "h\\x", ":80"] {
+        for host in
+            ["", "a b", "u@h", "h/x", "[::1", "[x]", "a:b", "a:99999", "a:1:2", "a,b c", "h\\x", ":80"]
+        {
             assert!(!is_valid_host(host.as_bytes()), "{host}");
         }
     }

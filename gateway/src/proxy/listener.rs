@@ -46,9 +46,9 @@ pub fn bind(listen: &ListenAddress) -> Result<std::net::TcpListener, String> {
         io::ErrorKind::AddrInUse => {
             format!("failed to listen on {address}: another process does; stop it or choose another port")
         }
-        io::ErrorKind::PermissionDenied => format!(
-            "failed to listen on {address}: ports below 1024 need privileges; choose a higher one"
-        ),
+        io::ErrorKind::PermissionDenied => {
+            format!("failed to listen on {address}: ports below 1024 need privileges; choose a higher one")
+        }
         io::ErrorKind::AddrNotAvailable => {
             format!("failed to listen on {address}: this machine has no such address")
         }

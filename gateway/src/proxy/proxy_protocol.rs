@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2: a load balancer in front says who the client is before the first byte
-//! of the request (HAProxy's proxy-protocol.txt). Only read where a listener is told to expect it; there a
+//! of the request (`HAProxy`'s proxy-protocol.txt). Only read where a listener is told to expect it; there a
 //! connection without it is refused, because anybody could otherwise claim to be anybody.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -153,7 +153,8 @@ mod tests {
             assert_eq!(parse(&bytes[..cut]), Ok(None), "{cut}");
         }
         assert_eq!(parse(b"PROXY UNKNOWN\r\n").unwrap().unwrap().source, None);
-        for wrong in ["GET / HTTP/1.1\r\n", "PROXY TCP4 ::1 ::1 1 2\r\n", "PROXY TCP4 1.1.1.1 1.1.1.1 1\r\n"] {
+        for wrong in ["GET / HTTP/1.1\r\n", "PROXY TCP4 ::1 ::1 1 2\r\n", "PROXY TCP4 1.1.1.1 1.1.1.1 1\r\n"]
+        {
             assert_eq!(parse(wrong.as_bytes()), Err(NotProxy), "{wrong}");
         }
     }

@@ -94,10 +94,10 @@ fn certified(certificate: &Certificate) -> Result<CertifiedKey, String> {
     }
     let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes())
         .map_err(|error| format!("the private key is not PEM: {error}"))?;
-    let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-        .map_err(|error| format!("the private key can't be used: {error}"))?;
-    key.keys_match().map_err(|_| "the private key does not belong to the certificate".to_owned())?;
-    Ok(key)
+    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "the private key does not belong to the certificate".to_owned(),
+        error => format!("the private key can't be used: {error}"),
+    })
 }
 
 /// What TLS listeners share.
@@ -171,7 +171,10 @@ mod tests {
     use crate::model::Secret;
 
     fn certificate(names: &[&str]) -> Certificate {
-        let made = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned())).unwrap();
+        let made = rcgen::generate_simple_self_signed(
+            names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+        )
+        .unwrap();
         Certificate {
             id: Uuid::new_v4(),
             cert: made.cert.pem(),
@@ -183,7 +186,8 @@ mod tests {
 
     #[test]
     fn the_narrowest_name_wins_and_the_first_to_claim_it() {
-        let given = [certificate(&["a.test", "*"]), certificate(&["*.test"]), certificate(&["a.test", "b.*"])];
+        let given =
+            [certificate(&["a.test", "*"]), certificate(&["*.test"]), certificate(&["a.test", "b.*"])];
         let (all, refused) = Certificates::new(given.iter());
         assert!(refused.is_empty());
         let key = |at: usize| certified(&given[at]).unwrap().cert;

@@ -17,7 +17,13 @@ pub fn wants_websocket(fields: &Fields) -> bool {
 }
 
 /// Carries bytes until both sides have closed, or nothing moved for `idle_ms`.
-pub async fn tunnel(worker: &Worker, client: &mut Wire, upstream: &mut Wire, deadline: &Deadline, idle_ms: u64) {
+pub async fn tunnel(
+    worker: &Worker,
+    client: &mut Wire,
+    upstream: &mut Wire,
+    deadline: &Deadline,
+    idle_ms: u64,
+) {
     let (mut there, mut back) = (Direction::default(), Direction::default());
     deadline.set(idle_ms);
     poll_fn(|context| {

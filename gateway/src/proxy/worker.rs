@@ -106,7 +106,7 @@ impl Default for Http2Limits {
             connection_window: 1 << 20,
             pending_resets: 20,
             own_resets: 500,
-            ping_interval: Duration::from_secs(60),
+            ping_interval: Duration::from_mins(1),
             ping_timeout: Duration::from_secs(20),
         }
     }

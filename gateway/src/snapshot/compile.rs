@@ -106,7 +106,10 @@ fn compile_service(
             Ok(made) => tls = Some(made),
             Err(cause) => {
                 problems.push(Problem {
-                    origin: service.origin.clone().unwrap_or_else(|| Origin::new(format!("service {}", service.id))),
+                    origin: service
+                        .origin
+                        .clone()
+                        .unwrap_or_else(|| Origin::new(format!("service {}", service.id))),
                     field: String::new(),
                     message: cause.clone(),
                     effect: "requests to the service are answered with 502".to_owned(),
@@ -119,9 +122,8 @@ fn compile_service(
 }
 
 fn upstream_tls(service: &Service, model: &Model, place: &Place) -> Result<UpstreamTls, String> {
-    let certificate = |id: &Uuid| {
-        model.certificates.get(id).ok_or_else(|| format!("certificate {id} does not exist"))
-    };
+    let certificate =
+        |id: &Uuid| model.certificates.get(id).ok_or_else(|| format!("certificate {id} does not exist"));
     let authorities = service
         .ca_certificates
         .iter()

@@ -62,7 +62,8 @@ impl Collector for Exposition {
         histogram(&mut encoder, names::GATEWAY_SECONDS, "The gateway's own share", &totals.gateway_latency)?;
         counters(&mut encoder, names::PLUGIN_DECISIONS, "What plugins decided", |out| {
             for (name, plugin) in &totals.plugins {
-                let outcomes = [("passed", plugin.passed), ("ended", plugin.ended), ("failed", plugin.failed)];
+                let outcomes =
+                    [("passed", plugin.passed), ("ended", plugin.ended), ("failed", plugin.failed)];
                 for (outcome, count) in outcomes {
                     labelled(out, &[(names::LABEL_PLUGIN, name)], (names::LABEL_OUTCOME, outcome), count)?;
                 }
@@ -143,9 +144,12 @@ fn histogram(encoder: &mut DescriptorEncoder, name: &str, help: &str, values: &H
             bucket.1 += count;
         }
     }
-    encoder
-        .encode_descriptor(name, help, None, MetricType::Histogram)?
-        .encode_histogram::<NoLabelSet>(sum, values.total(), &buckets, None)
+    encoder.encode_descriptor(name, help, None, MetricType::Histogram)?.encode_histogram::<NoLabelSet>(
+        sum,
+        values.total(),
+        &buckets,
+        None,
+    )
 }
 
 #[cfg(test)]
@@ -156,7 +160,8 @@ mod tests {
     fn an_exposition_is_complete_and_labelled() {
         let mut totals = Totals { generation: 3, ..Totals::default() };
         totals.latency.record(1_500);
-        let mut route = RouteTotals { service: "up".to_owned(), classes: [0, 2, 0, 1, 0], ..RouteTotals::default() };
+        let mut route =
+            RouteTotals { service: "up".to_owned(), classes: [0, 2, 0, 1, 0], ..RouteTotals::default() };
         route.reasons.insert(Reason::RateLimited, 1);
         totals.routes.insert("a".to_owned(), route);
         let exposition =

@@ -101,20 +101,17 @@ impl Target {
         tried: &mut Tried,
         chooser: Chooser<'_>,
     ) -> Result<Target, NoTarget> {
-        let members = match &tried.members {
-            Some(members) => Arc::clone(members),
-            None => {
-                let members = group.members(chooser.resolver).await.map_err(NoTarget::Name)?;
-                if members.balancer.hashes() {
-                    let input = hash_input(&group.upstream, exchange);
-                    tried.hash = input.hash;
-                    if let Some(cookie) = input.set_cookie {
-                        exchange.on_response.append(Name::SetCookie, cookie);
-                    }
+        let members = if let Some(members) = &tried.members { Arc::clone(members) } else {
+            let members = group.members(chooser.resolver).await.map_err(NoTarget::Name)?;
+            if members.balancer.hashes() {
+                let input = hash_input(&group.upstream, exchange);
+                tried.hash = input.hash;
+                if let Some(cookie) = input.set_cookie {
+                    exchange.on_response.append(Name::SetCookie, cookie);
                 }
-                tried.members = Some(Arc::clone(&members));
-                members
             }
+            tried.members = Some(Arc::clone(&members));
+            members
         };
         let turn =
             Turn { cursor: chooser.cursor, hash: tried.hash, tried: &tried.places, now: chooser.now_ms };

@@ -79,7 +79,11 @@ impl HostNames {
             Err(_) => host.to_owned(),
         };
         let of = |protocol: Protocol| -> Arc<str> {
-            if port == protocol.default_port() { host.as_str().into() } else { format!("{host}:{port}").into() }
+            if port == protocol.default_port() {
+                host.as_str().into()
+            } else {
+                format!("{host}:{port}").into()
+            }
         };
         HostNames { clear: of(Protocol::Http), tls: of(Protocol::Https) }
     }

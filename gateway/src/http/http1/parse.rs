@@ -129,7 +129,7 @@ pub fn salvage(bytes: &[u8], head: &mut RequestHead) {
     for line in lines.take(MOST_FIELDS) {
         let Some(colon) = memchr::memchr(b':', line) else { return };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if !is_visible(name) || value.iter().any(|byte| byte.is_ascii_control()) {
+        if !is_visible(name) || value.iter().any(u8::is_ascii_control) {
             return;
         }
         head.fields.append(name, value);

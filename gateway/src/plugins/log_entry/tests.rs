@@ -79,12 +79,7 @@ fn matched() -> Matched {
         updated_at: 1_795_491_095,
         ..Service::new(service, "127.0.0.1")
     };
-    Matched {
-        route: Arc::new(route),
-        service: Some(Arc::new(service)),
-        captures: Vec::new(),
-        named_captures: Vec::new(),
-    }
+    Matched::whole(Arc::new(route), Some(Arc::new(service)))
 }
 
 fn attempt(port: u16) -> Try {

@@ -217,12 +217,7 @@ fn requests_of_one_service_share_a_counter_whoever_asks() {
         exchange.client.address = address.parse().unwrap();
         let route = Arc::new(crate::model::Route::new(Uuid::from_u128(7)));
         let service = Some(Arc::new(Service::new(Uuid::from_u128(service), "up")));
-        exchange.matched = Some(crate::exchange::Matched {
-            route,
-            service,
-            captures: Vec::new(),
-            named_captures: Vec::new(),
-        });
+        exchange.matched = Some(crate::exchange::Matched::whole(route, service));
         verdict(plugin.access(&mut exchange)).map_or(200, |(status, _)| status)
     };
     assert_eq!([ask(1, "10.0.0.1"), ask(1, "10.0.0.2"), ask(2, "10.0.0.1")], [200, 429, 200]);

@@ -56,10 +56,9 @@ fn an_echo_tells_what_came_and_what_took_it() {
     let mut exchange = exchange("POST /re/x?y=1&y HTTP/1.1\r\nHost: a.test\r\nX-A: b\r\n\r\n");
     exchange.body = Some(Bytes::from_static(br#"{"n": 1}"#));
     exchange.matched = Some(Matched {
-        route: Arc::new(Route::new(Uuid::from_u128(1))),
-        service: None,
         captures: vec!["/re/x".to_owned(), "x".to_owned()],
         named_captures: vec![("id".to_owned(), "x".to_owned())],
+        ..Matched::whole(Arc::new(Route::new(Uuid::from_u128(1))), None)
     });
     let Flow::Answer(Answer::Exit { body, .. }) = plugin.access(&mut exchange) else { unreachable!() };
     let echo: Value = serde_json::from_slice(&body).unwrap();

@@ -42,10 +42,9 @@ pub(crate) fn consumer(id: &str) -> Arc<Consumer> {
 impl Exchange {
     pub(crate) fn captured(mut self, name: &str, text: &str) -> Exchange {
         self.matched = Some(Matched {
-            route: Arc::new(Route::new(Uuid::nil())),
-            service: None,
             captures: vec![format!("/c/{text}"), text.to_owned()],
             named_captures: vec![(name.to_owned(), text.to_owned())],
+            ..Matched::whole(Arc::new(Route::new(Uuid::nil())), None)
         });
         self
     }
