@@ -239,7 +239,9 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     out.extend_from_slice(b"\r\n");
     let scheme: &[u8] = if client.tls.is_some() { b"https" } else { b"http" };
     line(out, b"X-Forwarded-Proto", believed(Name::XForwardedProto).unwrap_or(scheme));
-    if let Some(host) = believed(Name::XForwardedHost) { line(out, b"X-Forwarded-Host", host) } else {
+    if let Some(host) = believed(Name::XForwardedHost) {
+        line(out, b"X-Forwarded-Host", host)
+    } else {
         out.extend_from_slice(b"X-Forwarded-Host: ");
         write_forwarded_host(out, exchange);
         out.extend_from_slice(b"\r\n");

@@ -22,6 +22,8 @@ pub(super) struct Settings {
     generation: Option<i64>,
     pub(super) plugin: String,
     pub(super) config: Value,
+    /// They come from a Secret, in whole or in part.
+    pub(super) confidential: bool,
     pub(super) enabled: bool,
     pub(super) instance_name: Option<String>,
     pub(super) protocols: Vec<Protocol>,
@@ -142,6 +144,7 @@ fn judge(
     let protocols = protocols(context, spec, &mut ignored);
     let remembered = remembered.filter(|old| old.uid == meta.uid && old.plugin == spec.plugin);
     let as_written = |config: Value| Settings {
+        confidential: spec.config_from.is_some() || !spec.config_patches.is_empty(),
         uid: meta.uid.clone(),
         generation: meta.generation,
         plugin: spec.plugin.clone(),

@@ -286,6 +286,7 @@ fn entity(binding: &Binding<'_>) -> Plugin {
             .map(|name| relation.instance_name(name)),
         enabled: settings.is_none_or(|settings| settings.enabled),
         config: settings.map_or(serde_json::Value::Null, |settings| settings.config.clone()),
+        confidential: settings.is_some_and(|settings| settings.confidential),
         protocols: settings.map_or_else(|| EVERYWHERE.to_vec(), |settings| settings.protocols.clone()),
         scope: relation.scope,
         tags: Some(judged.tags.clone()),

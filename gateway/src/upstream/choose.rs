@@ -101,7 +101,9 @@ impl Target {
         tried: &mut Tried,
         chooser: Chooser<'_>,
     ) -> Result<Target, NoTarget> {
-        let members = if let Some(members) = &tried.members { Arc::clone(members) } else {
+        let members = if let Some(members) = &tried.members {
+            Arc::clone(members)
+        } else {
             let members = group.members(chooser.resolver).await.map_err(NoTarget::Name)?;
             if members.balancer.hashes() {
                 let input = hash_input(&group.upstream, exchange);

@@ -65,6 +65,7 @@ pub(in crate::declarative) fn to_model(entity: &Entity) -> Plugin {
         instance_name: fields.text("instance_name"),
         enabled: fields.flag("enabled").unwrap_or(true),
         config: fields.get("config").cloned().unwrap_or_default(),
+        confidential: false,
         protocols: fields.protocols(),
         scope: Scope {
             route: entity.reference("route"),

@@ -104,6 +104,7 @@ fn plugin(id: u128, name: &str, scope: Scope) -> model::Plugin {
         instance_name: None,
         enabled: true,
         config: json!({}),
+        confidential: false,
         protocols: vec![Protocol::Http],
         scope,
         tags: None,
