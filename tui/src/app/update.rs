@@ -1,0 +1,445 @@
+//! What keys do.
+
+use crossterm::event::KeyEvent;
+
+use super::{App, Effect, Origin, Place};
+use crate::curl;
+use crate::cursor::Cursor;
+use crate::exchanges::Row;
+use crate::filter::{Filter, Mistake, quoted};
+use crate::keys::{self, Action};
+use crate::prompt::{self, Prompt, Typed};
+use crate::rows::{Finding, Lead, PluginRow, RouteRow, TargetRow};
+use crate::screens::{List, Pane, Screen};
+use crate::window::Window;
+
+/// Further back nobody remembers.
+const LONGEST_TRAIL: usize = 32;
+
+impl App {
+    /// A key was pressed.
+    pub fn key(&mut self, event: KeyEvent) -> Option<Effect> {
+        self.dirty = true;
+        if self.prompt.is_some() {
+            self.type_key(event);
+            return None;
+        }
+        self.act(keys::action(event)?)
+    }
+
+    /// Text was pasted; it only ever goes into the filter line, never to the keys.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(prompt) = &mut self.prompt {
+            prompt.insert(text);
+            self.typed();
+        }
+    }
+
+    /// Does what was asked for.
+    pub fn act(&mut self, action: Action) -> Option<Effect> {
+        self.dirty = true;
+        if self.help.is_some() && self.act_on_help(action) {
+            return None;
+        }
+        match action {
+            Action::Show(screen) => self.show(screen),
+            Action::NextPane => self.move_focus(1),
+            Action::PreviousPane => self.move_focus(-1),
+            Action::Up => self.move_cursor(-1),
+            Action::Down => self.move_cursor(1),
+            Action::PageUp => self.move_page(-1),
+            Action::PageDown => self.move_page(1),
+            Action::Top => self.to_top(),
+            Action::Bottom => self.move_cursor(isize::MAX),
+            Action::Open => self.open(),
+            Action::Back => self.back(),
+            Action::Filter => self.begin_filter(),
+            Action::Pause => return self.pause(),
+            Action::Step => return self.play(|playback| playback.steps += u64::from(playback.paused)),
+            Action::Slower => return self.play(|playback| playback.speed = (playback.speed / 2.0).max(0.125)),
+            Action::Faster => return self.play(|playback| playback.speed = (playback.speed * 2.0).min(64.0)),
+            Action::NextOrder => self.change_order(1),
+            Action::PreviousOrder => self.change_order(-1),
+            Action::ReverseOrder => self.reverse_order(),
+            Action::Zoom => self.zoomed = !self.zoomed,
+            Action::ShorterWindow => self.set_window(self.window.shorter()),
+            Action::LongerWindow => self.set_window(self.window.longer()),
+            Action::UsualWindow => self.set_window(Window::default()),
+            Action::CopyCommand => return self.copy(|row| curl::command(&row.exchange)),
+            Action::CopyRow => {
+                return self.copy(|row| serde_json::to_string(&row.exchange).unwrap_or_default());
+            }
+            Action::HideIdle => self.hide_idle = !self.hide_idle,
+            Action::Mask => self.masked = !self.masked,
+            Action::Help => self.help = Some(0),
+            Action::SaveScreen => return Some(Effect::SaveScreen),
+            Action::Record => return Some(Effect::Record),
+            Action::Redraw => return Some(Effect::Redraw),
+            Action::Suspend => return Some(Effect::Suspend),
+            Action::Quit => return Some(Effect::Quit { keep: false }),
+            Action::QuitAndKeep => return Some(Effect::Quit { keep: true }),
+        }
+        self.stale = true;
+        None
+    }
+
+    /// Whether an action makes sense now; the footer offers no others.
+    pub fn offers(&self, action: Action) -> bool {
+        let list = self.focus.list();
+        match action {
+            Action::Open => self.can_open(),
+            Action::Back => self.can_go_back(),
+            Action::Filter => self.screen.list().is_some(),
+            Action::Step => self.origin == Origin::Replay && self.playback.paused,
+            Action::Slower | Action::Faster => self.origin == Origin::Replay,
+            Action::NextOrder | Action::PreviousOrder | Action::ReverseOrder => self.orders(list) > 1,
+            Action::CopyCommand | Action::CopyRow => {
+                self.screen == Screen::Stream && self.chosen_exchange().is_some()
+            }
+            Action::NextPane | Action::PreviousPane => !self.zoomed && self.panes().len() > 1,
+            _ => true,
+        }
+    }
+
+    /// The help takes the keys that move and close; all others close it and act.
+    fn act_on_help(&mut self, action: Action) -> bool {
+        let Some(scroll) = self.help else { return false };
+        self.help = match action {
+            Action::Up => Some(scroll.saturating_sub(1)),
+            Action::Down => Some(scroll + 1),
+            Action::PageUp => Some(scroll.saturating_sub(10)),
+            Action::PageDown => Some(scroll + 10),
+            Action::Top => Some(0),
+            Action::Help | Action::Back | Action::Open => None,
+            _ => {
+                self.help = None;
+                return false;
+            }
+        };
+        true
+    }
+
+    fn show(&mut self, screen: Screen) {
+        if screen == Screen::Routes && self.screen == Screen::Overview && self.focus == Pane::WorstRoutes {
+            let chosen = self.cursor(List::WorstRoutes);
+            if let Some(name) = chosen.key.as_ref().and_then(|_| self.worst_route(chosen.index)) {
+                let name = name.route.clone();
+                self.cursors[List::Routes as usize].choose(&name);
+            }
+        }
+        self.trail.clear();
+        self.go(screen);
+    }
+
+    fn go(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.focus = screen.main_pane();
+        self.zoomed = false;
+    }
+
+    /// Goes down to another screen, with a way back.
+    fn descend(&mut self, screen: Screen, filter: Option<String>) {
+        let place = Place {
+            screen: self.screen,
+            focus: self.focus,
+            zoomed: self.zoomed,
+            filter: self.filters[screen as usize].clone(),
+        };
+        self.trail.push(place);
+        if self.trail.len() > LONGEST_TRAIL {
+            self.trail.remove(0);
+        }
+        self.go(screen);
+        if let Some(Ok(filter)) = filter.map(|text| parse(screen, &text)) {
+            self.set_filter(screen, filter);
+        }
+    }
+
+    fn back(&mut self) {
+        if self.zoomed {
+            self.zoomed = false;
+            if !self.shows(self.focus) {
+                self.focus = self.screen.main_pane();
+            }
+        } else if let Some(place) = self.trail.pop() {
+            self.set_filter(self.screen, place.filter);
+            self.screen = place.screen;
+            self.focus = place.focus;
+            self.zoomed = place.zoomed;
+        } else if self.screen == Screen::Stream && self.anchor.is_some() {
+            self.follow();
+        } else if !self.filters[self.screen as usize].is_empty() {
+            self.set_filter(self.screen, Filter::default());
+        } else {
+            self.focus = self.screen.main_pane();
+        }
+    }
+
+    fn can_go_back(&self) -> bool {
+        self.zoomed
+            || !self.trail.is_empty()
+            || (self.screen == Screen::Stream && self.anchor.is_some())
+            || !self.filters[self.screen as usize].is_empty()
+    }
+
+    fn can_open(&self) -> bool {
+        match self.focus {
+            Pane::Exchange | Pane::ExchangeRoute => !self.zoomed,
+            Pane::Problem | Pane::Problems => {
+                self.chosen_finding().is_some_and(|finding| finding.lead != Lead::None)
+                    || !self.shows(Pane::Problem)
+            }
+            pane => pane.list().is_none_or(|list| self.length(list) > 0),
+        }
+    }
+
+    fn open(&mut self) {
+        if !self.can_open() {
+            return;
+        }
+        match self.focus {
+            Pane::WorstRoutes => {
+                let chosen = self.worst_route(self.cursor(List::WorstRoutes).index).map(|row| row.route.clone());
+                self.open_route(&chosen.unwrap_or_default());
+            }
+            Pane::Findings | Pane::Problems | Pane::Problem => self.open_finding(),
+            Pane::Decisions => self.descend(Screen::Plugins, None),
+            Pane::Exchanges => {
+                if self.chosen_exchange().is_none() {
+                    self.move_cursor(0);
+                }
+                self.focus = Pane::Exchange;
+                self.zoomed = true;
+            }
+            Pane::Routes if !self.shows(Pane::RouteFacts) => {
+                self.focus = Pane::RouteFacts;
+                self.zoomed = true;
+            }
+            Pane::Routes | Pane::RouteFacts | Pane::RouteLatency => {
+                let filter = self.chosen_route().map(|row| match row.route.as_str() {
+                    "" => "reason=no_route".to_owned(),
+                    route => format!("route={}", quoted(route)),
+                });
+                self.descend(Screen::Stream, filter);
+                self.follow();
+            }
+            Pane::Plugins | Pane::PluginExchanges => {
+                let filter = self.chosen_plugin().map(|row| format!("plugin={}", quoted(&row.plugin)));
+                self.descend(Screen::Stream, filter);
+                self.follow();
+            }
+            Pane::Targets => {
+                let chosen = self.target(self.cursor(List::Targets).index);
+                let filter = chosen.map(|row| format!("target={}", quoted(&row.address)));
+                self.descend(Screen::Stream, filter);
+                self.follow();
+            }
+            Pane::Traffic | Pane::Latency | Pane::Now | Pane::Exchange | Pane::ExchangeRoute => {
+                self.zoomed = !self.zoomed;
+            }
+        }
+    }
+
+    fn open_route(&mut self, route: &str) {
+        self.cursors[List::Routes as usize].choose(route);
+        self.descend(Screen::Routes, Some(String::new()));
+    }
+
+    fn open_finding(&mut self) {
+        match self.chosen_finding().map(|finding| finding.lead.clone()) {
+            Some(Lead::Route(route)) => self.open_route(&route),
+            Some(Lead::Target(target)) => {
+                self.cursors[List::Targets as usize].choose(&target);
+                self.descend(Screen::Targets, Some(String::new()));
+            }
+            Some(Lead::Plugin(plugin)) => {
+                self.cursors[List::Plugins as usize].choose(&plugin);
+                self.descend(Screen::Plugins, Some(String::new()));
+            }
+            Some(Lead::None) if self.screen == Screen::Problems => {
+                self.focus = Pane::Problem;
+                self.zoomed = true;
+            }
+            Some(Lead::None) => self.descend(Screen::Problems, None),
+            None => {}
+        }
+    }
+
+    fn move_focus(&mut self, by: isize) {
+        if self.zoomed {
+            return;
+        }
+        let panes = self.panes();
+        let count = panes.len() as isize;
+        if count == 0 {
+            return;
+        }
+        let at = panes.iter().position(|(pane, _)| *pane == self.focus).map_or(0, |at| at as isize);
+        self.focus = panes[(at + by).rem_euclid(count) as usize].0;
+    }
+
+    fn move_cursor(&mut self, by: isize) {
+        let Some(list) = self.focus.list() else { return };
+        if list == List::Exchanges && self.anchor.is_none() {
+            self.anchor = self.exchange(0).map(|row| row.number);
+        }
+        let mut cursor = std::mem::take(&mut self.cursors[list as usize]);
+        // The first row is chosen before it can be left.
+        let by = if cursor.key.is_none() && by == 1 && list == List::Exchanges { 0 } else { by };
+        cursor.step(by, self.length(list), |index| self.key_at(list, index));
+        self.cursors[list as usize] = cursor;
+    }
+
+    fn move_page(&mut self, direction: isize) {
+        if let Some(list) = self.focus.list() {
+            self.move_cursor(direction * self.page(list).saturating_sub(1).max(1) as isize);
+        }
+    }
+
+    fn to_top(&mut self) {
+        match self.focus.list() {
+            Some(List::Exchanges) => self.follow(),
+            Some(_) => self.move_cursor(isize::MIN + 1),
+            None => {}
+        }
+    }
+
+    /// Lets the stream show the newest again.
+    fn follow(&mut self) {
+        self.anchor = None;
+        self.cursors[List::Exchanges as usize] = Cursor::default();
+    }
+
+    fn pause(&mut self) -> Option<Effect> {
+        if self.origin == Origin::Replay {
+            return self.play(|playback| playback.paused = !playback.paused);
+        }
+        self.frozen = match self.frozen.take() {
+            None => Some(Box::new(self.data.clone())),
+            Some(_) => None,
+        };
+        self.stale = true;
+        None
+    }
+
+    fn play(&mut self, change: impl FnOnce(&mut crate::source::Playback)) -> Option<Effect> {
+        if self.origin != Origin::Replay {
+            return None;
+        }
+        change(&mut self.playback);
+        Some(Effect::Playback(self.playback))
+    }
+
+    fn set_window(&mut self, window: Window) {
+        self.window = window;
+    }
+
+    /// How many orders a list has.
+    fn orders(&self, list: Option<List>) -> usize {
+        match list {
+            Some(List::Routes) => RouteRow::ORDERS.len(),
+            Some(List::Plugins) => PluginRow::ORDERS.len(),
+            Some(List::Targets) => TargetRow::ORDERS.len(),
+            Some(List::WorstRoutes | List::Exchanges | List::Findings) | None => 0,
+        }
+    }
+
+    fn change_order(&mut self, by: isize) {
+        let Some(list) = self.focus.list() else { return };
+        let count = self.orders(Some(list)) as isize;
+        if count > 0 {
+            let sorting = &mut self.sortings[list as usize];
+            sorting.order = (sorting.order as isize + by).rem_euclid(count) as usize;
+            sorting.reversed = false;
+        }
+    }
+
+    fn reverse_order(&mut self) {
+        if let Some(list) = self.focus.list().filter(|list| self.orders(Some(*list)) > 0) {
+            self.sortings[list as usize].reversed ^= true;
+        }
+    }
+
+    fn copy(&mut self, text: impl Fn(&Row) -> String) -> Option<Effect> {
+        if self.screen != Screen::Stream {
+            self.say("copying is for exchanges: 2 shows them");
+            return None;
+        }
+        match self.chosen_exchange() {
+            Some(row) => Some(Effect::Copy(text(row))),
+            None => {
+                self.say("choose an exchange first, with the arrow keys");
+                None
+            }
+        }
+    }
+
+    fn begin_filter(&mut self) {
+        if self.screen.list().is_some() {
+            self.prompt = Some(Prompt::new(self.filters[self.screen as usize].text()));
+        } else {
+            self.say("filters are for lists: the screens 2 to 6");
+        }
+    }
+
+    fn type_key(&mut self, event: KeyEvent) {
+        let Some(mut prompt) = self.prompt.take() else { return };
+        let typed = prompt.key(event, &self.earlier_filters);
+        self.prompt = Some(prompt);
+        match typed {
+            Typed::Nothing => {}
+            Typed::Changed => self.typed(),
+            Typed::Entered => {
+                self.typed();
+                let valid = self.prompt.as_ref().filter(|prompt| prompt.mistake.is_none()).map(Prompt::text);
+                if let Some(text) = valid {
+                    prompt::remember(&mut self.earlier_filters, text.trim());
+                    self.prompt = None;
+                }
+            }
+            Typed::Cancelled => {
+                self.prompt = None;
+                self.set_filter(self.screen, Filter::default());
+            }
+        }
+        self.stale = true;
+    }
+
+    /// Tries the line as it is; while it is no filter, the last one that was stays.
+    fn typed(&mut self) {
+        let Some(text) = self.prompt.as_ref().map(Prompt::text) else { return };
+        let mistake = match parse(self.screen, &text) {
+            Ok(filter) => {
+                self.set_filter(self.screen, filter);
+                None
+            }
+            Err(mistake) => Some(mistake),
+        };
+        if let Some(prompt) = &mut self.prompt {
+            prompt.mistake = mistake;
+        }
+    }
+
+    fn set_filter(&mut self, screen: Screen, filter: Filter) {
+        self.filters[screen as usize] = filter;
+        self.stale = true;
+        self.dirty = true;
+    }
+
+    /// Sets a screen's filter from outside of the keys.
+    pub fn filter_by(&mut self, screen: Screen, text: &str) -> Result<(), Mistake> {
+        let filter = parse(screen, text)?;
+        self.set_filter(screen, filter);
+        Ok(())
+    }
+}
+
+fn parse(screen: Screen, text: &str) -> Result<Filter, Mistake> {
+    match screen {
+        Screen::Overview | Screen::Stream => Filter::parse::<Row>(text),
+        Screen::Routes => Filter::parse::<RouteRow>(text),
+        Screen::Plugins => Filter::parse::<PluginRow>(text),
+        Screen::Targets => Filter::parse::<TargetRow>(text),
+        Screen::Problems => Filter::parse::<Finding>(text),
+    }
+}

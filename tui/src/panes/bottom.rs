@@ -1,0 +1,114 @@
+//! The last line: keys that work now, a message, or the filter being typed with what is wrong with it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use crate::app::App;
+use crate::keys::{Action, BINDINGS, Binding};
+use crate::prompt::Prompt;
+use crate::screens::Screen;
+use crate::widgets::text;
+
+/// Draws it. Returns where the terminal's cursor belongs while a filter is typed.
+pub fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Option<Position> {
+    match &app.prompt {
+        Some(prompt) => Some(prompt_line(app, prompt, area, buf)),
+        None => {
+            match &app.flash {
+                Some(flash) => {
+                    text::put(buf, area, 1, 0, &flash.text, app.theme.strong);
+                }
+                None => keys(app, area, buf),
+            }
+            None
+        }
+    }
+}
+
+fn keys(app: &App, area: Rect, buf: &mut Buffer) {
+    let mut offered: Vec<&Binding> =
+        BINDINGS.iter().filter(|binding| binding.footer > 0 && app.offers(binding.action)).collect();
+    offered.sort_by_key(|binding| binding.footer);
+    // `q` is worth more than the keys before it that do not fit.
+    let width = |binding: &Binding| text::width(&label(app, binding)) + 2;
+    while offered.iter().map(|binding| width(binding)).sum::<usize>() > usize::from(area.width.saturating_sub(1)) {
+        let Some(at) = offered.iter().rposition(|binding| binding.action != Action::Quit) else { break };
+        offered.remove(at);
+    }
+    let mut x = 1;
+    for binding in offered {
+        let key = key_name(app, binding);
+        x = text::put(buf, area, x, 0, &key, app.theme.key);
+        let rest = label(app, binding);
+        x = text::put(buf, area, x, 0, &rest[key.len()..], app.theme.quiet) + 2;
+    }
+}
+
+fn key_name(app: &App, binding: &Binding) -> String {
+    binding.keys.first().map(|key| key.name(app.theme.glyphs.arrows)).unwrap_or_default()
+}
+
+fn label(app: &App, binding: &Binding) -> String {
+    let key = key_name(app, binding);
+    match binding.action {
+        Action::Pause if app.is_paused() => format!("{key} go on"),
+        Action::Zoom if app.zoomed => format!("{key} unzoom"),
+        Action::ShorterWindow => format!("{key}/- {}", binding.label),
+        _ => format!("{key} {}", binding.label),
+    }
+}
+
+fn prompt_line(app: &App, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> Position {
+    let theme = &app.theme;
+    let (before, after) = prompt.parts();
+    // The end of a long line is what is being typed.
+    let room = usize::from(area.width).saturating_sub(4);
+    let mut skipped = 0;
+    let mut shown = before.as_str();
+    while text::width(shown) > room {
+        let mut chars = shown.chars();
+        chars.next();
+        skipped += 1;
+        shown = chars.as_str();
+    }
+    let start = text::put(buf, area, 1, 0, "/", theme.key);
+    let cursor = text::put(buf, area, start, 0, shown, theme.strong);
+    text::put(buf, area, cursor, 0, &after, theme.strong);
+    match &prompt.mistake {
+        Some(mistake) => {
+            let typed: String = before.chars().chain(after.chars()).skip(skipped).collect();
+            let upto: String = typed.chars().take(mistake.at.saturating_sub(skipped)).collect();
+            let column = (text::width(&upto) as u16 + start).min(area.width.saturating_sub(1));
+            mistake_line(app, area, buf, column, &mistake.message);
+        }
+        None => {
+            text::put(buf, area, 1, 1, &hint(app), theme.quiet);
+        }
+    }
+    Position { x: area.x + cursor.min(area.width.saturating_sub(1)), y: area.y }
+}
+
+/// A mark under the mistake, and the message on the side that has more room.
+fn mistake_line(app: &App, area: Rect, buf: &mut Buffer, column: u16, message: &str) {
+    let theme = &app.theme;
+    let length = text::width(message) as u16 + 1;
+    if column + length < area.width || column < area.width / 2 {
+        let end = text::put(buf, area, column, 1, "^", theme.bad);
+        text::put(buf, area, end + 1, 1, message, theme.bad);
+    } else {
+        let shown = text::cut(message, usize::from(column.saturating_sub(2)), theme.glyphs.ellipsis);
+        text::put_right(buf, area, column.saturating_sub(1), 1, &shown, theme.bad);
+        text::put(buf, area, column, 1, "^", theme.bad);
+    }
+}
+
+fn hint(app: &App) -> String {
+    let example = match app.screen {
+        Screen::Stream | Screen::Overview => "status>=500   route~orders   reason=rate_limited   dur>250ms",
+        Screen::Routes => "5xx>1   rps>=10   p99>250ms   service~orders",
+        Screen::Plugins => "ended>0   plugin~limit",
+        Screen::Targets => "health=unhealthy   failed>1",
+        Screen::Problems => "object~orders",
+    };
+    format!("{example}   and or not ( )   ? lists all fields")
+}
