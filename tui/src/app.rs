@@ -16,6 +16,7 @@ use crate::cursor::{Cursor, Key};
 use crate::data::Data;
 use crate::exchanges::Row;
 use crate::filter::Filter;
+use crate::help::{self, HelpLine};
 use crate::picture::Picture;
 use crate::prompt::Prompt;
 use crate::rows::{Finding, Order, PluginRow, RouteRow, TargetRow};
@@ -28,6 +29,8 @@ mod update;
 
 /// How long a message stays in the footer.
 const FLASH_MS: u64 = 5_000;
+/// Longer lines of text are hard to read.
+const WIDEST_HELP: u16 = 100;
 
 /// What kind of source the picture comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,9 +234,11 @@ impl App {
         }
         let seconds_passed = wall_ms / 1_000 != self.now_ms / 1_000;
         self.now_ms = wall_ms;
-        let counting = self.data.gateways.iter().any(|gateway| {
-            !gateway.is_live() || gateway.silent_ms(wall_ms).is_some()
-        });
+        let counting = self
+            .data
+            .gateways
+            .iter()
+            .any(|gateway| !gateway.is_live() || gateway.silent_ms(wall_ms).is_some());
         self.dirty |= seconds_passed && (counting || self.recording.is_some());
     }
 
@@ -311,14 +316,9 @@ impl App {
 
     /// Puts all cursors back on their rows.
     fn settle(&mut self) {
-        for list in [
-            List::WorstRoutes,
-            List::Exchanges,
-            List::Routes,
-            List::Plugins,
-            List::Targets,
-            List::Findings,
-        ] {
+        for list in
+            [List::WorstRoutes, List::Exchanges, List::Routes, List::Plugins, List::Targets, List::Findings]
+        {
             let mut cursor = std::mem::take(&mut self.cursors[list as usize]);
             let page = self.page(list);
             cursor.settle(self.length(list), page, |index| self.key_at(list, index));
@@ -348,7 +348,7 @@ impl App {
             List::Routes => self.route(index).map(|row| name(&row.route)),
             List::Plugins => self.plugin(index).map(|row| name(&row.plugin)),
             List::Targets => self.target(index).map(|row| name(&row.address)),
-            List::Findings => self.finding(index).map(|row| name(&row.subject)),
+            List::Findings => self.finding(index).map(|row| name(&finding_key(row))),
         }
     }
 
@@ -357,7 +357,7 @@ impl App {
         self.panes()
             .into_iter()
             .find(|(pane, _)| pane.list() == Some(list))
-            .map_or(10, |(pane, area)| pane.rows(area.height))
+            .map_or(10, |(pane, area)| pane.rows(area))
     }
 
     /// The panes on the screen and where they are; none when the terminal is too small.
@@ -371,6 +371,16 @@ impl App {
 
     fn shows(&self, pane: Pane) -> bool {
         self.panes().iter().any(|(shown, _)| *shown == pane)
+    }
+
+    /// Where the help is drawn, and all its lines.
+    pub fn help_page(&self) -> Option<(Rect, Vec<HelpLine>)> {
+        let body = screens::parts(self.size, self.prompt.is_some())?.body;
+        let width = body.width.min(WIDEST_HELP);
+        let lines = help::lines(self.screen, usize::from(width.saturating_sub(4)), self.theme.glyphs.arrows);
+        let height = (lines.len() as u16 + 2).min(body.height);
+        let (left, top) = ((body.width - width) / 2, (body.height - height) / 2);
+        Some((Rect { x: body.x + left, y: body.y + top, width, height }, lines))
     }
 
     pub fn cursor(&self, list: List) -> &Cursor {
@@ -444,6 +454,12 @@ impl App {
             _ => Cow::Borrowed(target),
         }
     }
+}
+
+/// Several rules may find something about the same object, and one rule several problems.
+fn finding_key(finding: &Finding) -> String {
+    let detail = if finding.rule == "config" { finding.text.as_str() } else { "" };
+    format!("{} {} {detail}", finding.rule, finding.subject)
 }
 
 /// The indices of the rows that pass, in the given order; ties keep the order of names.

@@ -17,7 +17,13 @@ use crate::{Options, headless::Form};
 #[command(group = ArgGroup::new("source").args(["admin", "replay", "demo"]))]
 pub struct Args {
     /// Admin port of a gateway; give it several times for several gateways
-    #[arg(long, value_name = "URL", env = "LIMEN_ADMIN", value_delimiter = ',', default_value = "http://127.0.0.1:8001")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "LIMEN_ADMIN",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:8001"
+    )]
     admin: Vec<String>,
 
     /// Look at a made-up gateway; needs none
@@ -80,7 +86,7 @@ pub struct Args {
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
 
-    /// Colours; a non-empty NO_COLOR in the environment means mono
+    /// Colours; a non-empty `NO_COLOR` in the environment means mono
     #[arg(long, value_enum, default_value_t)]
     theme: ThemeName,
 

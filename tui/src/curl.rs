@@ -62,10 +62,7 @@ mod tests {
         assert_eq!(for_request("DELETE", "gw:8000", "/a"), "curl -i -X DELETE http://gw:8000/a");
         assert_eq!(for_request("GET", "gw", "/a/../b"), "curl -i --path-as-is http://gw/a/../b");
         assert_eq!(for_request("GET", "gw", "/a[1]"), "curl -i -g 'http://gw/a[1]'");
-        assert_eq!(
-            for_request("OPTIONS", "gw", "*"),
-            "curl -i -X OPTIONS --request-target '*' http://gw/"
-        );
+        assert_eq!(for_request("OPTIONS", "gw", "*"), "curl -i -X OPTIONS --request-target '*' http://gw/");
     }
 
     #[test]

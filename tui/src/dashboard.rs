@@ -117,7 +117,7 @@ struct Dashboard {
 }
 
 async fn show(source: &Source, options: &Options, mut stop: oneshot::Receiver<()>) -> Result<Ended> {
-    let feed = source.open().await?;
+    let feed = source.open()?;
     let signals = Signals::new()?;
     let recorder = options.record.as_deref().map(|path| Writer::create(path, &feed.addresses)).transpose()?;
     let mut app = App::new(setup(source, options, &feed));

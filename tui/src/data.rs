@@ -1,8 +1,6 @@
 //! Everything that was heard: the gateways and the sampled exchanges. Pure state; the past is bounded.
 
-use std::sync::Arc;
-
-use crate::exchanges::{Exchanges, Row};
+use crate::exchanges::Exchanges;
 use crate::gateway::Gateway;
 use crate::history::Point;
 use crate::source::{Event, Link, News};
@@ -66,7 +64,8 @@ impl Data {
     /// Sums of all gateways' seconds by age; see [`Column`].
     pub fn columns(&self, count: usize, ms: u64) -> Vec<Option<Column>> {
         let mut columns: Vec<Option<Column>> = vec![None; count];
-        let Some(step) = (ms / 1_000).max(1).checked_div(count as u64).map(|_| ms as f64 / count as f64) else {
+        let Some(step) = (ms / 1_000).max(1).checked_div(count as u64).map(|_| ms as f64 / count as f64)
+        else {
             return columns;
         };
         for gateway in &self.gateways {
@@ -92,27 +91,25 @@ impl Data {
         columns
     }
 
-    /// Sums of all gateways' trends of one route, oldest first.
-    pub fn trend(&self, window: Window, count: usize, one: impl Fn(&Gateway, u64, u64) -> Vec<f64>) -> Vec<f64> {
+    /// A rate over the window, oldest first, in at most `most` steps: the sum of what `one` says of each gateway, given
+    /// the length of the window and of a step. What was before we watched is `None`.
+    pub fn trend(
+        &self,
+        window: Window,
+        most: usize,
+        one: impl Fn(&Gateway, u64, u64) -> Vec<f64>,
+    ) -> Vec<Option<f64>> {
         let ms = window.chart_ms();
-        let step = (ms / count.max(1) as u64).max(1_000);
-        let mut sum: Vec<f64> = Vec::new();
+        // Steps of whole slices, so that each holds as many as the next.
+        let slice = if ms > 60_000 { 15_000 } else { 1_000 };
+        let step = (ms / most.max(1) as u64).div_ceil(slice).max(1) * slice;
+        let mut sum = vec![None; (ms / step) as usize];
         for gateway in &self.gateways {
-            let mine = one(gateway, ms, step);
-            if mine.len() > sum.len() {
-                sum.splice(0..0, vec![0.0; mine.len() - sum.len()]);
-            }
-            let offset = sum.len() - mine.len();
-            for (sum, mine) in sum[offset..].iter_mut().zip(mine) {
-                *sum += mine;
+            for (sum, mine) in sum.iter_mut().rev().zip(one(gateway, ms, step).into_iter().rev()) {
+                *sum = Some(sum.unwrap_or(0.0) + mine);
             }
         }
         sum
-    }
-
-    /// The exchange with this number, while it is kept.
-    pub fn exchange(&self, number: u64) -> Option<&Arc<Row>> {
-        self.exchanges.newest().find(|row| row.number == number)
     }
 
     /// Whether all gateways are out of reach.
@@ -147,8 +144,11 @@ pub struct Column {
     span_ms: u64,
     /// Requests per second by class; index 0 is 1xx, 5 is without a status.
     pub rates: [f64; 6],
+    /// Those of them all that were refused.
+    pub refused: f64,
     pub latency: crate::latencies::Latencies,
     counts: [u64; 6],
+    refused_count: u64,
 }
 
 impl Column {
@@ -161,6 +161,7 @@ impl Column {
         for (mine, theirs) in self.rates.iter_mut().zip(other.rates) {
             *mine += theirs;
         }
+        self.refused += other.refused;
         self.latency.add(&other.latency);
     }
 
@@ -168,9 +169,12 @@ impl Column {
     fn with(&mut self, point: &Point) {
         self.span_ms += point.span_ms;
         let classes = &point.classes;
-        for (count, more) in self.counts.iter_mut().zip(classes.by_hundred.into_iter().chain([classes.none])) {
+        for (count, more) in self.counts.iter_mut().zip(classes.by_hundred.into_iter().chain([classes.none]))
+        {
             *count += more;
         }
+        self.refused_count += classes.refused;
+        self.refused = crate::history::per_second(self.refused_count, self.span_ms);
         self.rates = self.counts.map(|count| crate::history::per_second(count, self.span_ms));
         self.latency.add(&point.latency);
     }
@@ -186,6 +190,8 @@ fn place(columns: &mut [Option<Column>], point: &Point, age_ms: u64, step_ms: f6
         let column = columns[count - 1 - from_newest].get_or_insert_with(|| Column {
             span_ms: 0,
             rates: [0.0; 6],
+            refused: 0.0,
+            refused_count: 0,
             latency: crate::latencies::Latencies::default(),
             counts: [0; 6],
         });

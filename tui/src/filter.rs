@@ -120,7 +120,10 @@ impl Filter {
     pub fn parse<S: Subject>(text: &str) -> Result<Filter, Mistake> {
         let length = text.chars().count();
         if length > LONGEST {
-            return Err(Mistake { at: LONGEST, message: format!("a filter has at most {LONGEST} characters") });
+            return Err(Mistake {
+                at: LONGEST,
+                message: format!("a filter has at most {LONGEST} characters"),
+            });
         }
         let tokens = tokens(text)?;
         let mut parser = Parser { tokens: &tokens, at: 0, end: length, fields: S::FIELDS };
@@ -185,8 +188,8 @@ fn compare(value: &Value, operator: Operator, operand: &Operand) -> bool {
             _ => false,
         },
         (Value::Number(number), Operand::Number(wanted)) => match operator {
-            O::Equal | O::Like => number == wanted,
-            O::Unequal | O::Unlike => number != wanted,
+            O::Equal | O::Like => number.total_cmp(wanted).is_eq(),
+            O::Unequal | O::Unlike => number.total_cmp(wanted).is_ne(),
             O::Greater => number > wanted,
             O::GreaterEqual => number >= wanted,
             O::Less => number < wanted,
@@ -320,15 +323,15 @@ impl Parser<'_> {
                 self.at += 1;
                 Ok(inner)
             }
-            Some(Token::Word { text, quoted }) if *quoted || !self.is_keyword("or") && !self.is_keyword("and") => {
+            Some(Token::Word { text, quoted })
+                if *quoted || !self.is_keyword("or") && !self.is_keyword("and") =>
+            {
                 let word = text.clone();
-                match self.tokens.get(self.at + 1) {
-                    Some((_, Token::Operator(operator))) => self.comparison(&word, *operator),
-                    _ => {
-                        self.at += 1;
-                        Ok(Expression::Word(word))
-                    }
+                if let Some((_, Token::Operator(operator))) = self.tokens.get(self.at + 1) {
+                    return self.comparison(&word, *operator);
                 }
+                self.at += 1;
+                Ok(Expression::Word(word))
             }
             Some(Token::Operator(_)) => Err(self.mistake("a field is missing before this")),
             _ => Err(self.mistake("a word or a comparison is missing here")),
@@ -354,10 +357,8 @@ impl Parser<'_> {
 }
 
 fn operand(field: &Field, operator: Operator, text: &str) -> Result<Operand, String> {
-    let likeness = matches!(
-        operator,
-        Operator::Equal | Operator::Unequal | Operator::Like | Operator::Unlike
-    );
+    let likeness =
+        matches!(operator, Operator::Equal | Operator::Unequal | Operator::Like | Operator::Unlike);
     match field.kind {
         Kind::Text | Kind::Reason if !likeness => {
             Err(format!("{} is a text; use = != ~ or !~ with it", field.name))
@@ -368,9 +369,9 @@ fn operand(field: &Field, operator: Operator, text: &str) -> Result<Operand, Str
         Kind::Number => number(text.trim_end_matches('%'))
             .map(Operand::Number)
             .ok_or_else(|| format!("{} is compared with a number, not {text:?}", field.name)),
-        Kind::Millis => millis(text)
-            .map(Operand::Number)
-            .ok_or_else(|| format!("{} is compared with a time like 250ms or 1.5s, not {text:?}", field.name)),
+        Kind::Millis => millis(text).map(Operand::Number).ok_or_else(|| {
+            format!("{} is compared with a time like 250ms or 1.5s, not {text:?}", field.name)
+        }),
     }
 }
 
@@ -392,7 +393,8 @@ fn millis(text: &str) -> Option<f64> {
 }
 
 fn status(text: &str) -> Result<Operand, String> {
-    if let Some(class) = text.to_ascii_lowercase().strip_suffix("xx").and_then(|class| class.parse::<u8>().ok())
+    if let Some(class) =
+        text.to_ascii_lowercase().strip_suffix("xx").and_then(|class| class.parse::<u8>().ok())
         && (1..=5).contains(&class)
     {
         let from = f64::from(class) * 100.0;

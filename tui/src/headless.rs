@@ -13,6 +13,9 @@ use crate::source::{Event, Feed, Link, News, Source, replay};
 use crate::summary;
 use crate::window::Window;
 
+/// How long the first snapshot may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Nobody answers: told apart because scripts ask for it by exit code.
 #[derive(Debug)]
 pub struct Unreachable(String);
@@ -48,11 +51,12 @@ pub async fn once(source: &Source, window: Window, watch: Option<Duration>, form
         return Ok(written(&data, window, form));
     }
     let watch = watch.unwrap_or(Duration::from_secs(3));
-    let mut feed = source.open().await?;
+    let mut feed = source.open()?;
     let mut data = Data::new(&feed.addresses);
     // The first snapshot is what the counts begin from; waiting for it is not watching.
-    let first = Instant::now() + watch.max(Duration::from_secs(5));
-    listen(&mut feed, &mut data, first, |data| data.gateways.iter().all(|gateway| gateway.latest.is_some())).await;
+    let first = Instant::now() + watch.max(PATIENCE);
+    listen(&mut feed, &mut data, first, |data| data.gateways.iter().all(|gateway| gateway.latest.is_some()))
+        .await;
     if !data.has_picture() {
         return Err(unreachable_error(&data));
     }
@@ -100,12 +104,13 @@ pub async fn stream(
     form: Form,
     out: &mut impl Write,
 ) -> Result<()> {
-    let mut feed = source.open().await?;
+    let mut feed = source.open()?;
     let mut data = Data::new(&feed.addresses);
     let mut told = String::new();
     loop {
         listen(&mut feed, &mut data, Instant::now() + every, ended).await;
-        let text = if data.has_picture() { written(&data, window, form) } else { tell(&data, &mut told, form) };
+        let text =
+            if data.has_picture() { written(&data, window, form) } else { tell(&data, &mut told, form) };
         let separator = if form == Form::Text && !text.is_empty() { "\n" } else { "" };
         match out.write_all(format!("{text}{separator}").as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => {}

@@ -146,7 +146,7 @@ impl History {
             sum += count(slice);
             span += slice.span_ms;
             covered += slice.span_ms;
-            if span * 10 >= step_ms * 9 {
+            if span + NEARLY / 2 >= step_ms {
                 values.push(per_second(sum, span));
                 (sum, span) = (0, 0);
             }
@@ -229,7 +229,11 @@ mod tests {
         run(&mut history, 65_000, 5, 1);
         assert_eq!(history.points().iter().filter(|point| point.is_gap()).count(), 1);
         assert_eq!(history.last(70_000).classes().total(), 640);
-        assert_eq!(history.last(4_000).classes().total(), 16, "the gap is not in a window that ends after it");
+        assert_eq!(
+            history.last(4_000).classes().total(),
+            16,
+            "the gap is not in a window that ends after it"
+        );
     }
 
     #[test]

@@ -127,25 +127,25 @@ pub const BINDINGS: &[Binding] = &[
     row(Chapter::Moving, Action::PageDown, &[named(KeyCode::PageDown), ctrl('d')], 0, "page down", "a page down"),
     row(Chapter::Moving, Action::Top, &[key('g'), named(KeyCode::Home)], 0, "first", "to the first row; in the stream this follows the newest again"),
     row(Chapter::Moving, Action::Bottom, &[key('G'), named(KeyCode::End)], 0, "last", "to the last row"),
-    row(Chapter::Moving, Action::NextPane, &[named(KeyCode::Tab)], 6, "pane", "to the next pane"),
+    row(Chapter::Moving, Action::NextPane, &[named(KeyCode::Tab)], 8, "pane", "to the next pane"),
     row(Chapter::Moving, Action::PreviousPane, &[named(KeyCode::BackTab)], 0, "previous pane", "to the previous pane"),
     row(Chapter::Moving, Action::Open, &[named(KeyCode::Enter)], 2, "open", "down into what is selected: a problem, a route, its exchanges, one exchange"),
     row(Chapter::Moving, Action::Back, &[named(KeyCode::Esc), named(KeyCode::Backspace)], 3, "back", "back to where Enter was pressed; else follow again, else drop the filter"),
     row(Chapter::Looking, Action::Filter, &[key('/')], 4, "filter", "show only some rows; Enter keeps the filter, Esc drops it, Up recalls an earlier one"),
     row(Chapter::Looking, Action::Pause, &[key(' ')], 5, "pause", "hold the picture still; the feed goes on behind it and nothing is lost"),
-    row(Chapter::Looking, Action::Step, &[key('.')], 7, "step", "a paused recording: on to the next snapshot"),
+    row(Chapter::Looking, Action::Step, &[key('.')], 6, "step", "a paused recording: on to the next snapshot"),
     row(Chapter::Looking, Action::Slower, &[key('<')], 0, "slower", "a recording: half the speed"),
     row(Chapter::Looking, Action::Faster, &[key('>')], 0, "faster", "a recording: twice the speed"),
-    row(Chapter::Looking, Action::NextOrder, &[key('s'), named(KeyCode::Right), key('l')], 8, "sort", "sort by the next column"),
+    row(Chapter::Looking, Action::NextOrder, &[key('s'), named(KeyCode::Right), key('l')], 9, "sort", "sort by the next column"),
     row(Chapter::Looking, Action::PreviousOrder, &[named(KeyCode::Left), key('h')], 0, "sort back", "sort by the column before"),
     row(Chapter::Looking, Action::ReverseOrder, &[key('S')], 0, "reverse", "turn the order around"),
-    row(Chapter::Looking, Action::ShorterWindow, &[key('+')], 9, "window", "take numbers over a shorter time"),
+    row(Chapter::Looking, Action::ShorterWindow, &[key('+')], 10, "window", "take numbers over a shorter time"),
     row(Chapter::Looking, Action::LongerWindow, &[key('-')], 0, "longer", "take numbers over a longer time, up to all since the gateway started"),
     row(Chapter::Looking, Action::UsualWindow, &[key('=')], 0, "1 min", "back to one minute"),
-    row(Chapter::Looking, Action::Zoom, &[key('z')], 10, "zoom", "the pane alone, and back"),
+    row(Chapter::Looking, Action::Zoom, &[key('z')], 11, "zoom", "the pane alone, and back"),
     row(Chapter::Looking, Action::HideIdle, &[key('i')], 0, "idle", "hide or show what has no traffic"),
     row(Chapter::Looking, Action::Mask, &[key('p')], 0, "privacy", "replace client addresses, consumers and query values by stand-ins, for a shared screen"),
-    row(Chapter::Taking, Action::CopyCommand, &[key('y')], 11, "copy curl", "copy a curl command that repeats the selected exchange (its body is not known)"),
+    row(Chapter::Taking, Action::CopyCommand, &[key('y')], 7, "copy curl", "copy a curl command that repeats the selected exchange (its body is not known)"),
     row(Chapter::Taking, Action::CopyRow, &[key('Y')], 0, "copy JSON", "copy the selected exchange as JSON"),
     row(Chapter::Taking, Action::SaveScreen, &[key('w')], 0, "save", "write this screen as text to a file"),
     row(Chapter::Taking, Action::Record, &[key('W')], 0, "record", "begin or end recording the feed to a file, for --replay"),
@@ -194,17 +194,17 @@ impl Press {
 
 /// The whole table as text.
 pub fn as_text() -> String {
-    let mut text = String::new();
+    let row = |binding: &Binding| {
+        let keys: Vec<String> = binding.keys.iter().map(|key| key.name(crate::theme::ASCII.arrows)).collect();
+        format!("  {:<16} {}", keys.join(" "), binding.help)
+    };
+    let mut lines = Vec::new();
     for chapter in Chapter::ALL {
-        text.push_str(&format!("{}\n", chapter.title()));
-        for binding in BINDINGS.iter().filter(|binding| binding.chapter == chapter) {
-            let keys: Vec<String> =
-                binding.keys.iter().map(|key| key.name(crate::theme::ASCII.arrows)).collect();
-            text.push_str(&format!("  {:<16} {}\n", keys.join(" "), binding.help));
-        }
-        text.push('\n');
+        lines.push(chapter.title().to_owned());
+        lines.extend(BINDINGS.iter().filter(|binding| binding.chapter == chapter).map(row));
+        lines.push(String::new());
     }
-    text
+    lines.join("\n")
 }
 
 #[cfg(test)]

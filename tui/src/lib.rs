@@ -32,6 +32,7 @@ pub mod format;
 pub mod frames;
 pub mod gateway;
 pub mod headless;
+pub mod help;
 pub mod history;
 pub mod keys;
 pub mod latencies;

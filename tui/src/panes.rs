@@ -37,7 +37,7 @@ pub fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Option<Position> {
         connection::draw(app, parts.body, buf);
     }
     if let Some(scroll) = app.help {
-        help::draw(app, parts.body, buf, scroll);
+        help::draw(app, buf, scroll);
     }
     bottom::draw(app, parts.footer, buf)
 }
@@ -48,6 +48,7 @@ fn draw_pane(app: &App, pane: Pane, area: Rect, buf: &mut Buffer) {
         Pane::Traffic => overview::traffic(app, area, buf, focused),
         Pane::Latency => overview::latency(app, area, buf, focused),
         Pane::Now => overview::now(app, area, buf, focused),
+        Pane::Reasons => overview::reasons(app, area, buf, focused),
         Pane::Decisions => plugins::short(app, area, buf, focused),
         Pane::WorstRoutes => routes::worst(app, area, buf, focused),
         Pane::Findings => problems::short(app, area, buf, focused),
@@ -98,6 +99,9 @@ pub fn nothing(app: &App, area: Rect, buf: &mut Buffer, sentence: &str) {
         text::put(buf, area, x as u16, top + row as u16, line, app.theme.quiet);
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Labelled lines, as many as fit; a long value goes on under itself.
 pub struct Facts<'a> {

@@ -84,7 +84,9 @@ impl Picture {
         let classes = tally.classes();
         self.span_ms = self.span_ms.max(tally.span_ms);
         self.classes.add(&classes);
-        for (sum, count) in self.per_second.iter_mut().zip(classes.by_hundred.into_iter().chain([classes.none])) {
+        for (sum, count) in
+            self.per_second.iter_mut().zip(classes.by_hundred.into_iter().chain([classes.none]))
+        {
             *sum += per_second(count, tally.span_ms);
         }
         self.refused_per_second += per_second(classes.refused, tally.span_ms);

@@ -39,11 +39,13 @@ impl Writer {
     /// Begins a recording in a new file; an existing one is left alone.
     pub fn create(path: &Path, gateways: &[String]) -> Result<Writer> {
         let file = File::create_new(path).with_context(|| {
-            format!("failed to record to {}; choose the name of a new file in an existing folder", path.display())
+            format!(
+                "failed to record to {}; choose the name of a new file in an existing folder",
+                path.display()
+            )
         })?;
         let header = Header { limen_recording: VERSION, gateways: gateways.to_vec() };
-        let mut writer =
-            Writer { path: path.to_owned(), out: BufWriter::new(file), bytes: 0, flushed_ms: 0 };
+        let mut writer = Writer { path: path.to_owned(), out: BufWriter::new(file), bytes: 0, flushed_ms: 0 };
         writer.line(&header)?;
         Ok(writer)
     }
@@ -92,8 +94,9 @@ pub struct Reader {
 
 impl Reader {
     pub fn open(path: &Path) -> Result<Reader> {
-        let file = File::open(path)
-            .with_context(|| format!("failed to open the recording {}; is the path right?", path.display()))?;
+        let file = File::open(path).with_context(|| {
+            format!("failed to open the recording {}; is the path right?", path.display())
+        })?;
         let mut input = BufReader::new(file);
         let mut first = Vec::new();
         input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut first)?;
@@ -223,7 +226,9 @@ mod tests {
         assert!(refusal("hello\n").contains("not that of a recording"));
         assert!(refusal("").contains("not that of a recording"));
         assert!(refusal("{\"limen_recording\":2,\"gateways\":[]}\n").contains("version 2"));
-        assert!(format!("{:#}", Reader::open(&folder.path().join("none")).unwrap_err()).contains("is the path"));
+        assert!(
+            format!("{:#}", Reader::open(&folder.path().join("none")).unwrap_err()).contains("is the path")
+        );
     }
 
     #[test]

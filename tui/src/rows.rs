@@ -11,6 +11,7 @@ use crate::exchanges::Row;
 use crate::filter::{Field, Kind, Subject, Value};
 use crate::latencies::Latencies;
 use crate::tally::{Classes, TargetTally};
+use crate::widgets::text;
 
 /// The name shown for requests that matched no route.
 pub const NO_ROUTE: &str = "(no route)";
@@ -83,6 +84,8 @@ pub enum Lead {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub level: Level,
+    /// Which rule found it; with the subject it names the finding while its numbers change.
+    pub rule: &'static str,
     /// What it is about; names the object to blame.
     pub subject: String,
     pub text: String,
@@ -156,6 +159,31 @@ impl TargetRow {
     pub fn is_unhealthy(&self) -> bool {
         self.health == "unhealthy"
     }
+}
+
+/// A route's name cut so that the part which tells routes apart stays. Routes made from Ingresses are called
+/// `namespace.ingress.service.host.port`: host and port go first, then the namespace, then the ingress.
+pub fn short_route<'a>(name: &'a str, limit: usize, ellipsis: &str) -> Cow<'a, str> {
+    if text::width(name) <= limit {
+        return Cow::Borrowed(name);
+    }
+    if let Some(rest) = name.strip_prefix("httproute.").or(name.strip_prefix("grpcroute.")) {
+        let rest = format!("{ellipsis}{rest}");
+        return Cow::Owned(text::cut(&rest, limit, ellipsis).into_owned());
+    }
+    let parts: Vec<&str> = name.split('.').collect();
+    if let [namespace, ingress, service, _, ..] = parts.as_slice() {
+        for shorter in [
+            format!("{namespace}.{ingress}.{service}{ellipsis}"),
+            format!("{ellipsis}{ingress}.{service}{ellipsis}"),
+            format!("{ellipsis}{service}{ellipsis}"),
+        ] {
+            if text::width(&shorter) <= limit {
+                return Cow::Owned(shorter);
+            }
+        }
+    }
+    text::cut(name, limit, ellipsis)
 }
 
 /// A part of a whole, 0 of nothing.
@@ -345,6 +373,19 @@ mod tests {
     use super::*;
     use crate::source::demo::tests::exchange;
 
+    #[test]
+    fn a_cut_route_name_keeps_what_tells_it_apart() {
+        let name = "shop.storefront.orders.shop.example.80";
+        let short = |limit| short_route(name, limit, "…").into_owned();
+        assert_eq!(short(40), name);
+        assert_eq!(short(30), "shop.storefront.orders…");
+        assert_eq!(short(20), "…storefront.orders…");
+        assert_eq!(short(12), "…orders…");
+        assert_eq!(short(5), "shop…");
+        assert_eq!(short_route("httproute.shop.images.0.0", 17, "…"), "…shop.images.0.0");
+        assert_eq!(short_route("my-favourite-route", 8, "…"), "my-favo…");
+    }
+
     fn every_field_has_a_value<S: Subject>(row: &S) {
         for field in S::FIELDS {
             assert_ne!(row.value(field.name), Value::Absent, "{}", field.name);
@@ -354,7 +395,8 @@ mod tests {
     #[test]
     fn every_field_of_every_row_can_be_asked_for() {
         let mut full = exchange(200, Reason::Proxied);
-        for text in [&mut full.consumer, &mut full.ended_by, &mut full.trace_id, &mut full.detail, &mut full.service]
+        for text in
+            [&mut full.consumer, &mut full.ended_by, &mut full.trace_id, &mut full.detail, &mut full.service]
         {
             "x".clone_into(text);
         }
@@ -378,6 +420,7 @@ mod tests {
         every_field_has_a_value(&target);
         every_field_has_a_value(&Finding {
             level: Level::Note,
+            rule: "rule",
             subject: "s".to_owned(),
             text: "t".to_owned(),
             effect: "e".to_owned(),

@@ -96,7 +96,7 @@ pub fn text(text: &mut String) {
         }
         if is_harmful(c) {
             marks = 0;
-            escape(c, &mut clean);
+            clean.push_str(&escaped(c));
         } else if c.encode_utf8(&mut [0; 4]).cell_width() > 0 {
             marks = 0;
             clean.push(c);
@@ -108,9 +108,11 @@ pub fn text(text: &mut String) {
     *text = clean;
 }
 
-fn escape(c: char, out: &mut String) {
-    let code = u32::from(c);
-    out.push_str(&if code < 0x100 { format!("\\x{code:02x}") } else { format!("\\u{{{code:x}}}") });
+fn escaped(c: char) -> String {
+    match u32::from(c) {
+        code @ 0..0x100 => format!("\\x{code:02x}"),
+        code => format!("\\u{{{code:x}}}"),
+    }
 }
 
 /// Control characters, and those that turn the direction of text, join characters or show nothing.

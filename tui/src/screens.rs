@@ -29,6 +29,8 @@ pub enum Pane {
     Now,
     /// What plugins did, short.
     Decisions,
+    /// How requests ended.
+    Reasons,
     /// Routes by share of failures.
     WorstRoutes,
     /// Findings, short.
@@ -59,8 +61,14 @@ pub enum List {
 }
 
 impl Screen {
-    pub const ALL: [Screen; 6] =
-        [Screen::Overview, Screen::Stream, Screen::Routes, Screen::Plugins, Screen::Targets, Screen::Problems];
+    pub const ALL: [Screen; 6] = [
+        Screen::Overview,
+        Screen::Stream,
+        Screen::Routes,
+        Screen::Plugins,
+        Screen::Targets,
+        Screen::Problems,
+    ];
 
     pub fn title(self) -> &'static str {
         match self {
@@ -101,20 +109,30 @@ impl Pane {
             Pane::Plugins | Pane::Decisions | Pane::PluginExchanges => Some(List::Plugins),
             Pane::Targets => Some(List::Targets),
             Pane::Findings | Pane::Problems | Pane::Problem => Some(List::Findings),
-            Pane::Traffic | Pane::Latency | Pane::Now => None,
+            Pane::Traffic | Pane::Latency | Pane::Now | Pane::Reasons => None,
         }
     }
 
-    /// How many rows of its list a pane of this height shows; panes that show one row count as one page of ten.
-    pub fn rows(self, height: u16) -> usize {
-        let around = match self {
-            // A frame and column titles.
-            Pane::WorstRoutes | Pane::Exchanges | Pane::Routes | Pane::Plugins | Pane::Targets | Pane::Decisions => 3,
-            Pane::Findings | Pane::Problems => 2,
-            _ => return 10,
-        };
-        usize::from(height.saturating_sub(around))
+    /// How many rows of its list a pane of this size shows; panes that show one row count as one page of ten.
+    pub fn rows(self, area: Rect) -> usize {
+        let framed = usize::from(area.height.saturating_sub(2));
+        match self {
+            // Below column titles.
+            Pane::WorstRoutes
+            | Pane::Exchanges
+            | Pane::Routes
+            | Pane::Plugins
+            | Pane::Targets
+            | Pane::Decisions => framed.saturating_sub(1),
+            Pane::Findings | Pane::Problems => framed / finding_lines(area.width),
+            _ => 10,
+        }
     }
+}
+
+/// A finding takes one line, or two in a pane too narrow for both its name and its text.
+pub fn finding_lines(pane_width: u16) -> usize {
+    if pane_width < 70 { 2 } else { 1 }
 }
 
 /// The panes of a screen on an area of this size.
@@ -142,16 +160,19 @@ fn overview(area: Rect, wide: bool, tall: bool) -> Vec<(Pane, Rect)> {
     if wide {
         let (left, right) = split_columns(area, if area.width >= 160 { area.width * 3 / 10 } else { 40 });
         if tall {
-            let traffic = (area.height * 4 / 11).clamp(11, 20);
-            let latency = (area.height * 3 / 11).clamp(7, 16);
+            let traffic = (area.height * 2 / 5).clamp(11, 22);
+            let latency = (area.height / 4).clamp(7, 14);
             let [traffic, latency, routes] = split_three(left, traffic, latency);
-            let [now, decisions, findings] = split_three(right, traffic.height.min(13), latency.height.min(10));
+            let [now, decisions, rest] = split_three(right, traffic.height.min(11), latency.height.min(9));
+            let (reasons, findings) =
+                split_rows(rest, if rest.height >= 24 { rest.height - 12 } else { rest.height });
             return present(vec![
                 (Pane::Traffic, traffic),
                 (Pane::Now, now),
                 (Pane::Latency, latency),
                 (Pane::Decisions, decisions),
                 (Pane::WorstRoutes, routes),
+                (Pane::Reasons, reasons),
                 (Pane::Findings, findings),
             ]);
         }
@@ -278,10 +299,12 @@ mod tests {
 
     #[test]
     fn bigger_terminals_show_more() {
-        let shown = |width, height| {
-            panes(Screen::Overview, parts(Size { width, height }, false).unwrap().body).len()
-        };
-        assert_eq!([shown(60, 16), shown(80, 24), shown(80, 40), shown(100, 24), shown(120, 36)], [2, 3, 4, 4, 6]);
+        let shown =
+            |width, height| panes(Screen::Overview, parts(Size { width, height }, false).unwrap().body).len();
+        assert_eq!(
+            [shown(60, 16), shown(80, 24), shown(80, 40), shown(100, 24), shown(120, 36)],
+            [2, 3, 4, 4, 6]
+        );
     }
 
     #[test]

@@ -56,9 +56,14 @@ pub enum Link {
     Connecting,
     Live,
     /// No connection; the next attempt is at `retry_at_ms`.
-    Lost { cause: String, retry_at_ms: u64 },
+    Lost {
+        cause: String,
+        retry_at_ms: u64,
+    },
     /// A recording is over; the note says so when it ended before its time.
-    Ended { note: String },
+    Ended {
+        note: String,
+    },
 }
 
 /// How a recording is played; other sources take no notice.
@@ -79,9 +84,9 @@ pub struct Feed {
 }
 
 impl Source {
-    /// Checks what can be checked before a screen opens, and starts to read. Runs in the current tokio runtime;
+    /// Checks what can be checked before a screen opens, and starts to read. To be called within a tokio runtime;
     /// dropping the [`Feed`] ends it.
-    pub async fn open(&self) -> Result<Feed> {
+    pub fn open(&self) -> Result<Feed> {
         let (sender, events) = mpsc::channel(WAITING);
         let (playback, orders) = watch::channel(Playback { paused: false, speed: self.speed(), steps: 0 });
         let addresses = match self {

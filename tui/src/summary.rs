@@ -24,7 +24,12 @@ pub fn text(data: &Data, picture: &Picture) -> String {
     };
     for gateway in &data.gateways {
         let version = gateway.hello.as_ref().map_or("", |hello| hello.version.as_str());
-        line(format!("gateway   {} {version} at {}, {}", gateway.name(), gateway.address, state(&gateway.link)));
+        line(format!(
+            "gateway   {} {version} at {}, {}",
+            gateway.name(),
+            gateway.address,
+            state(&gateway.link)
+        ));
     }
     if let Some((low, high)) = picture.generations {
         let generation = if low == high { low.to_string() } else { format!("{low} to {high}") };
@@ -67,7 +72,8 @@ pub fn text(data: &Data, picture: &Picture) -> String {
 fn sections(picture: &Picture, line: &mut impl FnMut(String)) {
     let routes = picture.worst_routes();
     if !routes.is_empty() {
-        let name_width = routes.iter().map(|row| row.shown_name().chars().count()).max().unwrap_or(0).clamp(5, 48);
+        let name_width =
+            routes.iter().map(|row| row.shown_name().chars().count()).max().unwrap_or(0).clamp(5, 48);
         line(String::new());
         line(format!(
             "{:<name_width$} {:>7} {:>6} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8}",
@@ -104,7 +110,8 @@ fn sections(picture: &Picture, line: &mut impl FnMut(String)) {
         line(String::new());
         line("problems".to_owned());
         for finding in &picture.findings {
-            let effect = if finding.effect.is_empty() { String::new() } else { format!(" ({})", finding.effect) };
+            let effect =
+                if finding.effect.is_empty() { String::new() } else { format!(" ({})", finding.effect) };
             line(format!("{:<8} {}: {}{effect}", level(finding.level), finding.subject, finding.text));
         }
     }
@@ -232,5 +239,9 @@ fn quantiles(latencies: &Latencies) -> Value {
 }
 
 fn reasons(reasons: &[(admin_api::Reason, u64)]) -> Value {
-    reasons.iter().map(|(reason, count)| (reason.as_str().to_owned(), json!(count))).collect::<serde_json::Map<_, _>>().into()
+    reasons
+        .iter()
+        .map(|(reason, count)| (reason.as_str().to_owned(), json!(count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

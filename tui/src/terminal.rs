@@ -97,6 +97,11 @@ fn install_hook() {
     }));
 }
 
+/// Whether the terminal is taken over now.
+pub fn is_entered() -> bool {
+    ENTERED.load(Ordering::SeqCst)
+}
+
 /// Whether a thread of this process panicked since the terminal was taken over; nothing may be drawn then.
 pub fn has_panicked() -> bool {
     PANICKED.load(Ordering::SeqCst)

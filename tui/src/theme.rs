@@ -78,9 +78,8 @@ pub struct Glyphs {
     pub columns: [&'static str; 9],
     /// From nothing to full, to the right.
     pub rows: [&'static str; 9],
-    /// Median, 95th and 99th percentile of a chart, and what lies between them.
+    /// The median of a chart, and the bands from there to the 95th and on to the 99th percentile.
     pub curve: [&'static str; 3],
-    pub band: &'static str,
     /// Axis: line, tick, corner.
     pub axis: [&'static str; 3],
     pub frame: border::Set<'static>,
@@ -109,8 +108,7 @@ pub const UNICODE: Glyphs = Glyphs {
     gap: "·",
     columns: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     rows: [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
-    curve: ["●", "┄", "▔"],
-    band: "░",
+    curve: ["━", "▒", "░"],
     axis: ["│", "┤", "└"],
     frame: border::ROUNDED,
     focus_frame: border::THICK,
@@ -138,8 +136,7 @@ pub const ASCII: Glyphs = Glyphs {
     gap: ".",
     columns: [" ", "_", "_", ".", "-", "=", "+", "*", "#"],
     rows: [" ", ".", ".", "-", "-", "=", "=", "#", "#"],
-    curve: ["o", "-", "^"],
-    band: ":",
+    curve: ["=", ":", "."],
     axis: ["|", "+", "+"],
     frame: ASCII_FRAME,
     focus_frame: ASCII_FOCUS,
@@ -310,8 +307,25 @@ mod tests {
     use crate::exchanges::Stratum;
 
     fn styles(theme: &Theme) -> [Style; 14] {
-        let Theme { text, quiet, strong, heading, frame, focus, selection, ok, warn, bad, refused, plot, .. } = *theme;
-        [text, quiet, strong, heading, frame, focus, selection, ok, warn, bad, refused, plot, theme.key, theme.stale]
+        let Theme {
+            text, quiet, strong, heading, frame, focus, selection, ok, warn, bad, refused, plot, ..
+        } = *theme;
+        [
+            text,
+            quiet,
+            strong,
+            heading,
+            frame,
+            focus,
+            selection,
+            ok,
+            warn,
+            bad,
+            refused,
+            plot,
+            theme.key,
+            theme.stale,
+        ]
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub fn findings(data: &Data, picture: &Picture) -> Vec<Finding> {
     findings
 }
 
-fn finding(level: Level, subject: &str, text: String, lead: Lead) -> Finding {
-    Finding { level, subject: subject.to_owned(), text, effect: String::new(), lead }
+fn finding(level: Level, rule: &'static str, subject: &str, text: String, lead: Lead) -> Finding {
+    Finding { level, rule, subject: subject.to_owned(), text, effect: String::new(), lead }
 }
 
 fn connections(data: &Data, findings: &mut Vec<Finding>) {
@@ -38,23 +38,31 @@ fn connections(data: &Data, findings: &mut Vec<Finding>) {
         if let Link::Lost { cause, .. } = &gateway.link {
             findings.push(Finding {
                 effect: "numbers of this gateway are old".to_owned(),
-                ..finding(Level::Error, gateway.name(), format!("connection lost: {cause}"), Lead::None)
+                ..finding(
+                    Level::Error,
+                    "connection",
+                    gateway.name(),
+                    format!("connection lost: {cause}"),
+                    Lead::None,
+                )
             });
         }
         if gateway.restarted_ms.is_some_and(|at| gateway.at_ms().saturating_sub(at) < 120_000) {
             let text = "restarted; its counters began anew".to_owned();
-            findings.push(finding(Level::Note, gateway.name(), text, Lead::None));
+            findings.push(finding(Level::Note, "restart", gateway.name(), text, Lead::None));
         }
         if gateway.latest.as_ref().is_some_and(|totals| totals.generation == 0) {
             let text = "no configuration serves yet".to_owned();
-            findings.push(finding(Level::Warning, gateway.name(), text, Lead::None));
+            findings.push(finding(Level::Warning, "generation", gateway.name(), text, Lead::None));
         }
     }
 }
 
 /// The same problem on several gateways is one problem.
 fn configuration(data: &Data, findings: &mut Vec<Finding>) {
-    for problem in data.gateways.iter().filter_map(|gateway| gateway.config.as_ref()).flat_map(|c| &c.problems) {
+    for problem in
+        data.gateways.iter().filter_map(|gateway| gateway.config.as_ref()).flat_map(|c| &c.problems)
+    {
         let text = if problem.field.is_empty() {
             problem.message.clone()
         } else {
@@ -62,7 +70,7 @@ fn configuration(data: &Data, findings: &mut Vec<Finding>) {
         };
         let found = Finding {
             effect: problem.effect.clone(),
-            ..finding(Level::Warning, &problem.object, text, Lead::None)
+            ..finding(Level::Warning, "config", &problem.object, text, Lead::None)
         };
         if !findings.contains(&found) {
             findings.push(found);
@@ -76,18 +84,21 @@ fn routes(picture: &Picture, findings: &mut Vec<Finding>) {
         let bad = route.failed_share();
         if failed >= ENOUGH && bad >= DEGRADED {
             let level = if bad >= FAILING { Level::Error } else { Level::Warning };
-            let mut text = format!("5xx {} %", format::percent(failed, route.classes.total()));
-            if let Some((reason, count)) = worst_reason(route) {
-                text.push_str(&format!(", {reason} {}x", format::count(count)));
-            }
-            findings.push(finding(level, route.shown_name(), text, Lead::Route(route.route.clone())));
+            let reason = worst_reason(route)
+                .map_or_else(String::new, |(reason, count)| format!(", {reason} {}x", format::count(count)));
+            let text = format!("5xx {} %{reason}", format::percent(failed, route.classes.total()));
+            findings.push(about_route(level, "failures", route, text));
         }
         let p99 = route.latency.quantile(0.99).unwrap_or(0);
         if route.latency.total() >= 100 && p99 >= SLOW_US {
             let text = format!("slow, p99 {} ms", format::millis(p99));
-            findings.push(finding(Level::Warning, route.shown_name(), text, Lead::Route(route.route.clone())));
+            findings.push(about_route(Level::Warning, "slow", route, text));
         }
     }
+}
+
+fn about_route(level: Level, rule: &'static str, route: &RouteRow, text: String) -> Finding {
+    finding(level, rule, route.shown_name(), text, Lead::Route(route.route.clone()))
 }
 
 /// The most frequent reason that is neither success nor a refusal.
@@ -103,11 +114,11 @@ fn targets(picture: &Picture, findings: &mut Vec<Finding>) {
         let lead = || Lead::Target(target.address.clone());
         let failed = share(target.counts.failures, target.counts.attempts);
         if target.is_unhealthy() {
-            findings.push(finding(Level::Error, &target.address, "unhealthy".to_owned(), lead()));
+            findings.push(finding(Level::Error, "health", &target.address, "unhealthy".to_owned(), lead()));
         } else if target.counts.failures >= ENOUGH && failed >= DEGRADED {
             let share = format::percent(target.counts.failures, target.counts.attempts);
             let text = format!("{share} % of attempts fail");
-            findings.push(finding(Level::Warning, &target.address, text, lead()));
+            findings.push(finding(Level::Warning, "health", &target.address, text, lead()));
         }
     }
 }
@@ -116,7 +127,7 @@ fn plugins(picture: &Picture, findings: &mut Vec<Finding>) {
     for plugin in picture.plugins.iter().filter(|plugin| plugin.counts.failed > 0) {
         let text = format!("failed on {}", format::plural(plugin.counts.failed, "request"));
         let lead = Lead::Plugin(plugin.plugin.clone());
-        findings.push(finding(Level::Warning, &plugin.plugin, text, lead));
+        findings.push(finding(Level::Warning, "plugin", &plugin.plugin, text, lead));
     }
 }
 
@@ -124,11 +135,11 @@ fn losses(picture: &Picture, findings: &mut Vec<Finding>) {
     if picture.log_entries_dropped > 0 {
         let count = format::thousands(picture.log_entries_dropped);
         let text = format!("{count} log entries lost by log plugins; is their endpoint up?");
-        findings.push(finding(Level::Warning, "logging", text, Lead::None));
+        findings.push(finding(Level::Warning, "losses", "logging", text, Lead::None));
     }
     if picture.events_dropped > 0 {
         let count = format::thousands(picture.events_dropped);
         let text = format!("{count} events did not reach the sample; counters are exact");
-        findings.push(finding(Level::Note, "feed", text, Lead::None));
+        findings.push(finding(Level::Note, "losses", "feed", text, Lead::None));
     }
 }

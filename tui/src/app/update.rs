@@ -49,14 +49,16 @@ impl App {
             Action::Down => self.move_cursor(1),
             Action::PageUp => self.move_page(-1),
             Action::PageDown => self.move_page(1),
-            Action::Top => self.to_top(),
+            Action::Top => self.go_to_top(),
             Action::Bottom => self.move_cursor(isize::MAX),
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::Filter => self.begin_filter(),
             Action::Pause => return self.pause(),
             Action::Step => return self.play(|playback| playback.steps += u64::from(playback.paused)),
-            Action::Slower => return self.play(|playback| playback.speed = (playback.speed / 2.0).max(0.125)),
+            Action::Slower => {
+                return self.play(|playback| playback.speed = (playback.speed / 2.0).max(0.125));
+            }
             Action::Faster => return self.play(|playback| playback.speed = (playback.speed * 2.0).min(64.0)),
             Action::NextOrder => self.change_order(1),
             Action::PreviousOrder => self.change_order(-1),
@@ -92,7 +94,7 @@ impl App {
             Action::Filter => self.screen.list().is_some(),
             Action::Step => self.origin == Origin::Replay && self.playback.paused,
             Action::Slower | Action::Faster => self.origin == Origin::Replay,
-            Action::NextOrder | Action::PreviousOrder | Action::ReverseOrder => self.orders(list) > 1,
+            Action::NextOrder | Action::PreviousOrder | Action::ReverseOrder => orders(list) > 1,
             Action::CopyCommand | Action::CopyRow => {
                 self.screen == Screen::Stream && self.chosen_exchange().is_some()
             }
@@ -104,18 +106,22 @@ impl App {
     /// The help takes the keys that move and close; all others close it and act.
     fn act_on_help(&mut self, action: Action) -> bool {
         let Some(scroll) = self.help else { return false };
-        self.help = match action {
-            Action::Up => Some(scroll.saturating_sub(1)),
-            Action::Down => Some(scroll + 1),
-            Action::PageUp => Some(scroll.saturating_sub(10)),
-            Action::PageDown => Some(scroll + 10),
-            Action::Top => Some(0),
-            Action::Help | Action::Back | Action::Open => None,
+        let furthest = self.help_page().map_or(0, |(area, lines)| {
+            lines.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+        });
+        let scroll = match action {
+            Action::Up => scroll.saturating_sub(1),
+            Action::Down => scroll + 1,
+            Action::PageUp => scroll.saturating_sub(10),
+            Action::PageDown => scroll + 10,
+            Action::Top => 0,
+            Action::Bottom => furthest,
             _ => {
                 self.help = None;
-                return false;
+                return matches!(action, Action::Help | Action::Back | Action::Open);
             }
         };
+        self.help = Some(scroll.min(furthest));
         true
     }
 
@@ -199,7 +205,8 @@ impl App {
         }
         match self.focus {
             Pane::WorstRoutes => {
-                let chosen = self.worst_route(self.cursor(List::WorstRoutes).index).map(|row| row.route.clone());
+                let chosen =
+                    self.worst_route(self.cursor(List::WorstRoutes).index).map(|row| row.route.clone());
                 self.open_route(&chosen.unwrap_or_default());
             }
             Pane::Findings | Pane::Problems | Pane::Problem => self.open_finding(),
@@ -234,7 +241,12 @@ impl App {
                 self.descend(Screen::Stream, filter);
                 self.follow();
             }
-            Pane::Traffic | Pane::Latency | Pane::Now | Pane::Exchange | Pane::ExchangeRoute => {
+            Pane::Traffic
+            | Pane::Latency
+            | Pane::Now
+            | Pane::Reasons
+            | Pane::Exchange
+            | Pane::ExchangeRoute => {
                 self.zoomed = !self.zoomed;
             }
         }
@@ -296,7 +308,7 @@ impl App {
         }
     }
 
-    fn to_top(&mut self) {
+    fn go_to_top(&mut self) {
         match self.focus.list() {
             Some(List::Exchanges) => self.follow(),
             Some(_) => self.move_cursor(isize::MIN + 1),
@@ -334,19 +346,9 @@ impl App {
         self.window = window;
     }
 
-    /// How many orders a list has.
-    fn orders(&self, list: Option<List>) -> usize {
-        match list {
-            Some(List::Routes) => RouteRow::ORDERS.len(),
-            Some(List::Plugins) => PluginRow::ORDERS.len(),
-            Some(List::Targets) => TargetRow::ORDERS.len(),
-            Some(List::WorstRoutes | List::Exchanges | List::Findings) | None => 0,
-        }
-    }
-
     fn change_order(&mut self, by: isize) {
         let Some(list) = self.focus.list() else { return };
-        let count = self.orders(Some(list)) as isize;
+        let count = orders(Some(list)) as isize;
         if count > 0 {
             let sorting = &mut self.sortings[list as usize];
             sorting.order = (sorting.order as isize + by).rem_euclid(count) as usize;
@@ -355,7 +357,7 @@ impl App {
     }
 
     fn reverse_order(&mut self) {
-        if let Some(list) = self.focus.list().filter(|list| self.orders(Some(*list)) > 0) {
+        if let Some(list) = self.focus.list().filter(|list| orders(Some(*list)) > 0) {
             self.sortings[list as usize].reversed ^= true;
         }
     }
@@ -365,13 +367,11 @@ impl App {
             self.say("copying is for exchanges: 2 shows them");
             return None;
         }
-        match self.chosen_exchange() {
-            Some(row) => Some(Effect::Copy(text(row))),
-            None => {
-                self.say("choose an exchange first, with the arrow keys");
-                None
-            }
+        let copied = self.chosen_exchange().map(|row| Effect::Copy(text(row)));
+        if copied.is_none() {
+            self.say("choose an exchange first, with the arrow keys");
         }
+        copied
     }
 
     fn begin_filter(&mut self) {
@@ -431,6 +431,16 @@ impl App {
         let filter = parse(screen, text)?;
         self.set_filter(screen, filter);
         Ok(())
+    }
+}
+
+/// How many orders a list has.
+fn orders(list: Option<List>) -> usize {
+    match list {
+        Some(List::Routes) => RouteRow::ORDERS.len(),
+        Some(List::Plugins) => PluginRow::ORDERS.len(),
+        Some(List::Targets) => TargetRow::ORDERS.len(),
+        Some(List::WorstRoutes | List::Exchanges | List::Findings) | None => 0,
     }
 }
 

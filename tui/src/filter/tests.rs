@@ -110,7 +110,9 @@ fn mistakes_name_the_place_and_what_would_be_right() {
 fn quoted_words_are_read_back_as_they_are() {
     for word in ["plain", "two words", "a=b", "and", "say \"hi\"", "x!"] {
         let filter = Filter::parse::<Row>(&format!("route={}", quoted(word))).unwrap();
-        let Some(Expression::Compare(_, _, Operand::Text(text))) = filter.expression else { panic!("{word}") };
+        let Some(Expression::Compare(_, _, Operand::Text(text))) = filter.expression else {
+            panic!("{word}")
+        };
         assert_eq!(text, word);
     }
 }

@@ -11,18 +11,16 @@ use crate::widgets::text;
 
 /// Draws it. Returns where the terminal's cursor belongs while a filter is typed.
 pub fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Option<Position> {
-    match &app.prompt {
-        Some(prompt) => Some(prompt_line(app, prompt, area, buf)),
-        None => {
-            match &app.flash {
-                Some(flash) => {
-                    text::put(buf, area, 1, 0, &flash.text, app.theme.strong);
-                }
-                None => keys(app, area, buf),
-            }
-            None
-        }
+    if let Some(prompt) = &app.prompt {
+        return Some(prompt_line(app, prompt, area, buf));
     }
+    match &app.flash {
+        Some(flash) => {
+            text::put(buf, area, 1, 0, &flash.text, app.theme.strong);
+        }
+        None => keys(app, area, buf),
+    }
+    None
 }
 
 fn keys(app: &App, area: Rect, buf: &mut Buffer) {
@@ -31,7 +29,9 @@ fn keys(app: &App, area: Rect, buf: &mut Buffer) {
     offered.sort_by_key(|binding| binding.footer);
     // `q` is worth more than the keys before it that do not fit.
     let width = |binding: &Binding| text::width(&label(app, binding)) + 2;
-    while offered.iter().map(|binding| width(binding)).sum::<usize>() > usize::from(area.width.saturating_sub(1)) {
+    while offered.iter().map(|binding| width(binding)).sum::<usize>()
+        > usize::from(area.width.saturating_sub(1))
+    {
         let Some(at) = offered.iter().rposition(|binding| binding.action != Action::Quit) else { break };
         offered.remove(at);
     }

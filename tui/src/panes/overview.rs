@@ -3,7 +3,6 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use ratatui::text::{Line, Span};
 
 use super::Facts;
 use super::top::failure_style;
@@ -14,6 +13,9 @@ use crate::widgets::{chart, frame, text};
 
 /// What the classes are called; the last stands for no status at all.
 const CLASSES: [&str; 6] = ["1xx info", "2xx ok", "3xx redirect", "4xx client", "5xx server", "client left"];
+
+/// Refusals are not a class but part of them.
+const REFUSED: usize = CLASSES.len();
 
 /// Requests per second over time, and each class with its share.
 pub fn traffic(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
@@ -30,8 +32,8 @@ pub fn traffic(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     );
     let inner = frame::draw(buf, area, &app.theme, "Requests/s", &note, focused);
     let classes = shown_classes(app);
-    let roomy = inner.height as usize > classes.len() + 5;
-    let below = if roomy { classes.len() as u16 + 2 } else { 2.min(inner.height.saturating_sub(1)) };
+    let roomy = usize::from(inner.height) >= classes.len() + 5;
+    let below = if roomy { classes.len() as u16 + 1 } else { 2.min(inner.height.saturating_sub(1)) };
     let plot = Rect { height: inner.height.saturating_sub(below), ..inner };
     let rest = Rect { y: inner.y + plot.height, height: inner.height - plot.height, ..inner };
     chart::bars(buf, plot, &rates, &app.theme);
@@ -40,8 +42,8 @@ pub fn traffic(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
         let rows = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
         class_rows(app, rows, buf, &classes, &columns);
     } else {
-        text::put_line(buf, rest, 0, &class_line(app, &classes));
-        text::put_line(buf, rest, 1, &latency_line(app));
+        put_parts(buf, rest, 0, &class_parts(app, &classes), app.theme.quiet);
+        put_parts(buf, rest, 1, &latency_parts(app), app.theme.quiet);
     }
 }
 
@@ -51,8 +53,8 @@ struct Class {
     count: u64,
     per_second: f64,
     style: Style,
-    /// Index into a column's rates; refusals are part of other classes.
-    index: Option<usize>,
+    /// Index into a column's rates.
+    index: usize,
 }
 
 /// The usual classes, and the unusual ones when they occur.
@@ -67,15 +69,15 @@ fn shown_classes(app: &App) -> Vec<Class> {
             count: counts[index],
             per_second: picture.per_second[index],
             style: if index == 4 { failure_style(app, counts[4], total) } else { app.theme.text },
-            index: Some(index),
+            index,
         })
         .collect();
     classes.push(Class {
-        name: "refused",
+        name: "of it refused",
         count: picture.classes.refused,
         per_second: picture.refused_per_second,
         style: if picture.classes.refused > 0 { app.theme.refused } else { app.theme.text },
-        index: None,
+        index: REFUSED,
     });
     classes
 }
@@ -88,43 +90,59 @@ fn class_rows(app: &App, area: Rect, buf: &mut Buffer, classes: &[Class], column
         text::put(buf, area, 0, y, class.name, style);
         text::put_right(buf, area, 23, y, &format!("{}/s", format::rate(class.per_second)), style);
         text::put_right(buf, area, 32, y, &format!("{} %", format::percent(class.count, total)), style);
-        let Some(index) = class.index else {
-            text::put(buf, area, 34, y, "by the gateway, on purpose; part of the classes above", app.theme.quiet);
-            continue;
-        };
-        let trend: Vec<f64> = columns.iter().map(|column| column.as_ref().map_or(0.0, |c| c.rates[index])).collect();
-        let width = usize::from(area.width.saturating_sub(34));
-        // As wide as the chart above, so that the same moment is in the same column as far as it goes.
-        text::put(buf, area, 34, y, &chart::sparkline(&trend, width.min(trend.len()), app.theme.glyphs), style);
+        let rate = |column: &Column| column.rates.get(class.index).copied().unwrap_or(column.refused);
+        let trend: Vec<_> = columns.iter().map(|column| column.as_ref().map(rate)).collect();
+        // Right under the chart above: the same moment is in the same column.
+        let room = usize::from(area.width.saturating_sub(34)).min(trend.len());
+        let shown = &trend[trend.len() - room..];
+        text::put_right(buf, area, area.width, y, &chart::sparkline(shown, app.theme.glyphs), style);
+    }
+}
+
+/// Draws the parts that have room, each whole or not at all.
+fn put_parts(buf: &mut Buffer, area: Rect, y: u16, parts: &[(String, Style, String)], quiet: Style) {
+    let mut x = 0;
+    for (name, style, value) in parts {
+        if usize::from(x) + text::width(name) + 1 + text::width(value) > usize::from(area.width) {
+            break;
+        }
+        x = text::put(buf, area, x, y, name, quiet) + 1;
+        x = text::put(buf, area, x, y, value, *style) + 2;
     }
 }
 
 /// All classes in one line, for small panes.
-fn class_line(app: &App, classes: &[Class]) -> Line<'static> {
+fn class_parts(app: &App, classes: &[Class]) -> Vec<(String, Style, String)> {
     let total = app.picture.classes.total();
-    let mut spans = Vec::new();
-    for class in classes.iter().filter(|class| class.count > 0 || class.index.is_some_and(|index| index != 2)) {
-        let name = class.name.split(' ').next().unwrap_or_default();
-        let name = if class.name == "client left" { "left" } else { name };
-        spans.push(Span::styled(format!("{name} "), app.theme.quiet));
-        spans.push(Span::styled(format!("{} %   ", format::percent(class.count, total)), class.style));
-    }
-    Line::from(spans)
+    let mut parts: Vec<_> = classes
+        .iter()
+        .map(|class| {
+            let name = match class.index {
+                5 => "left",
+                REFUSED => "refused",
+                _ => class.name.split(' ').next().unwrap_or_default(),
+            };
+            let share = format::percent(class.count, total);
+            (name.to_owned(), class.style, if total == 0 { share } else { share + "%" })
+        })
+        .collect();
+    // The client's own doing is the least interesting.
+    parts.sort_by_key(|(name, ..)| name == "left");
+    parts
 }
 
-fn latency_line(app: &App) -> Line<'static> {
+fn latency_parts(app: &App) -> Vec<(String, Style, String)> {
     let (theme, picture) = (&app.theme, &app.picture);
-    let mut spans = Vec::new();
-    for (name, q) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)] {
-        spans.push(Span::styled(format!("{name} "), theme.quiet));
-        spans.push(Span::styled(format!("{}  ", format::millis_or_dash(picture.latency.quantile(q))), theme.text));
-    }
+    let part = |name: &str, value: String| (name.to_owned(), theme.text, value);
+    let quantile = |q| format::millis_or_dash(picture.latency.quantile(q));
     let own = format::millis_or_dash(picture.gateway_latency.quantile(0.5));
-    spans.push(Span::styled("ms   gateway p50 ", theme.quiet));
-    spans.push(Span::styled(format!("{own}   "), theme.text));
-    spans.push(Span::styled("in flight ", theme.quiet));
-    spans.push(Span::styled(format::count(picture.in_flight), theme.text));
-    Line::from(spans)
+    vec![
+        part("p50", quantile(0.5)),
+        part("p95", quantile(0.95)),
+        part("p99", format!("{} ms", quantile(0.99))),
+        part("in flight", format::count(picture.in_flight)),
+        part("gateway p50", own),
+    ]
 }
 
 /// Percentiles over time.
@@ -132,10 +150,14 @@ pub fn latency(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let (theme, picture) = (&app.theme, &app.picture);
     let [p50, p95, p99] = theme.glyphs.curve;
     let quantile = |q| format::millis_or_dash(picture.latency.quantile(q));
-    let title =
-        format!("Latency ms  p50 {} {p50}  p95 {} {p95}  p99 {} {p99}", quantile(0.5), quantile(0.95), quantile(0.99));
+    let title = format!(
+        "Latency ms  p50 {} {p50}  p95 {} {p95}  p99 {} {p99}",
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99)
+    );
     let own = |q| format::millis_or_dash(picture.gateway_latency.quantile(q));
-    let note = format!("gateway's own p50 {} p99 {}", own(0.5), own(0.99));
+    let note = format!("gateway p50 {} p99 {}", own(0.5), own(0.99));
     let inner = frame::draw(buf, area, theme, &title, &note, focused);
     let values: Vec<Option<chart::Percentiles>> = app
         .data()
@@ -163,16 +185,17 @@ pub fn latency(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
 pub fn now(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let (theme, picture) = (&app.theme, &app.picture);
     let inner = frame::draw(buf, area, theme, "Now", "", focused);
-    let mut facts = Facts::new(app, inner, 13);
+    let mut facts = Facts::new(app, inner, 12);
     facts.add(buf, "in flight", &format::count(picture.in_flight));
     facts.add(buf, "connections", &format::count(picture.connections));
     let bytes = format!(
-        "{}/s in, {}/s out",
+        "{} in, {} out",
         format::bytes(picture.bytes_in_per_second),
         format::bytes(picture.bytes_out_per_second)
     );
-    facts.add(buf, "bytes", &bytes);
-    let active = picture.routes.iter().filter(|route| route.classes.total() > 0 && !route.route.is_empty()).count();
+    facts.add(buf, "bytes/s", &bytes);
+    let active =
+        picture.routes.iter().filter(|route| route.classes.total() > 0 && !route.route.is_empty()).count();
     let all = picture.routes.iter().filter(|route| !route.route.is_empty()).count();
     facts.add(buf, "routes", &format!("{active} of {all} active"));
     targets(app, &mut facts, buf);
@@ -196,6 +219,16 @@ pub fn now(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     }
 }
 
+/// How requests ended, by reason.
+pub fn reasons(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
+    let inner = frame::draw(buf, area, &app.theme, "How requests ended", "exact", focused);
+    if app.picture.reasons.is_empty() {
+        super::nothing(app, inner, buf, "no requests in this time");
+    } else {
+        super::routes::reasons(app, inner, buf, &app.picture.reasons, app.picture.classes.total());
+    }
+}
+
 fn targets(app: &App, facts: &mut Facts, buf: &mut Buffer) {
     let unhealthy = app.picture.targets.iter().filter(|target| target.is_unhealthy()).count();
     let all = app.picture.targets.len();
@@ -209,7 +242,9 @@ fn targets(app: &App, facts: &mut Facts, buf: &mut Buffer) {
 /// Which generation serves since when.
 pub fn configuration(app: &App) -> String {
     let picture = &app.picture;
-    let age = picture.config_at_ms.map(|at| format!(", {} ago", format::age(app.data().at_ms().saturating_sub(at))));
+    let age = picture
+        .config_at_ms
+        .map(|at| format!(", {} ago", format::age(app.data().at_ms().saturating_sub(at))));
     match picture.generations {
         None => "unknown yet".to_owned(),
         Some((low, high)) if low == high => format!("generation {low}{}", age.unwrap_or_default()),
@@ -220,7 +255,7 @@ pub fn configuration(app: &App) -> String {
 fn sample(app: &App) -> String {
     let (seen, shown) = (&app.picture.seen, &app.picture.shown);
     let sum = |strata: &admin_api::feed::Strata| strata.failed + strata.refused + strata.slow + strata.other;
-    format!("{} of {} exchanges", format::count(sum(shown)), format::count(sum(seen)))
+    format!("{} of {} shown", format::count(sum(shown)), format::count(sum(seen)))
 }
 
 fn gateways(app: &App, facts: &mut Facts, buf: &mut Buffer) {

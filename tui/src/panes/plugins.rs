@@ -36,11 +36,13 @@ const FAILED: Column<PluginRow> = Column::fixed("failed", 7, Align::Right, 0, |a
 const ROUTES: Column<PluginRow> = Column::fixed("routes", 6, Align::Right, 5, |app, row, _| {
     Cell::new(row.routes.to_string(), base(app, row))
 });
-const TREND: Column<PluginRow> = Column::growing("ended, trend", 12, 60, Align::Left, 6, |app, row, width| {
-    let trend =
-        app.data().trend(app.window, width, |gateway, ms, step| gateway.history.plugin_trend(&row.plugin, ms, step));
-    Cell::new(chart::sparkline(&trend, width, app.theme.glyphs), app.theme.refused)
-});
+const TREND: Column<PluginRow> =
+    Column::growing("ended, trend", 12, 60, Align::Left, 6, |app, row, width| {
+        let trend = app.data().trend(app.window, width, |gateway, ms, step| {
+            gateway.history.plugin_trend(&row.plugin, ms, step)
+        });
+        Cell::new(chart::sparkline(&trend, app.theme.glyphs), app.theme.refused)
+    });
 
 const COLUMNS: &[Column<PluginRow>] = &[NAME, RATE, PASSED, ENDED, SHARE, FAILED, ROUTES, TREND];
 const SHORT: &[Column<PluginRow>] = &[NAME, PASSED, ENDED, FAILED];
@@ -74,7 +76,8 @@ fn table(
 ) {
     let count = app.length(List::Plugins);
     if count == 0 {
-        let why = if app.picture.plugins.is_empty() { "no plugin runs" } else { "no plugin passes the filter" };
+        let why =
+            if app.picture.plugins.is_empty() { "no plugin runs" } else { "no plugin passes the filter" };
         nothing(app, area, buf, why);
         return;
     }
@@ -102,5 +105,6 @@ pub fn exchanges(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
         nothing(app, inner, buf, "none in the sample");
         return;
     }
-    Table { columns: stream::ENDED, rows: &rows, selected: None, sorted: None, focused: false }.draw(app, inner, buf);
+    Table { columns: stream::ENDED, rows: &rows, selected: None, sorted: None, focused: false }
+        .draw(app, inner, buf);
 }

@@ -2,14 +2,13 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
 
 use super::overview::configuration;
 use super::{Facts, list_note, nothing};
 use crate::app::App;
 use crate::format;
-use crate::rows::{Finding, Lead, Level};
-use crate::screens::List;
+use crate::rows::{Finding, Lead, Level, short_route};
+use crate::screens::{List, finding_lines};
 use crate::widgets::{frame, text};
 
 /// The overview's lines.
@@ -39,42 +38,44 @@ fn counts(app: &App) -> String {
 fn lines(app: &App, area: Rect, buf: &mut Buffer, focused: bool, marked: bool) {
     let count = app.length(List::Findings);
     if count == 0 {
-        let why = if app.picture.findings.is_empty() { "nothing to report" } else { "none passes the filter" };
+        let why =
+            if app.picture.findings.is_empty() { "nothing to report" } else { "none passes the filter" };
         nothing(app, area, buf, why);
         return;
     }
     let cursor = app.cursor(List::Findings);
-    let page = usize::from(area.height);
-    for (row, index) in (cursor.top..count).take(page).enumerate() {
+    let height = finding_lines(area.width + 4) as u16;
+    for (row, index) in (cursor.top..count).take(usize::from(area.height / height)).enumerate() {
         let Some(finding) = app.finding(index) else { break };
-        text::put_line(buf, area, row as u16, &line(app, finding, usize::from(area.width)));
+        let place = Rect { y: area.y + row as u16 * height, height, ..area };
+        draw_finding(app, finding, place, buf);
         if marked && index == cursor.index {
-            text::put(buf, area, 0, row as u16, app.theme.glyphs.cursor, app.theme.strong);
+            text::put(buf, place, 0, 0, app.theme.glyphs.cursor, app.theme.strong);
             if focused {
-                let place = Rect { y: area.y + row as u16, height: 1, ..area };
                 buf.set_style(place, app.theme.selection);
             }
         }
     }
 }
 
-fn line<'a>(app: &App, finding: &'a Finding, width: usize) -> Line<'a> {
+/// Name and text side by side, or one under the other.
+fn draw_finding(app: &App, finding: &Finding, area: Rect, buf: &mut Buffer) {
     let theme = &app.theme;
     let ellipsis = theme.glyphs.ellipsis;
     let (sign, letter, style) = theme.level(finding.level);
-    let room = width.saturating_sub(7);
-    let wanted = text::width(&finding.subject) + 2 + text::width(&finding.text);
+    let start = text::put(buf, area, 2, 0, &format!("{sign} {letter} "), style);
+    let room = usize::from(area.width.saturating_sub(start));
+    if area.height > 1 {
+        text::put(buf, area, start, 0, &short_route(&finding.subject, room, ellipsis), theme.strong);
+        text::put(buf, area, start, 1, &text::cut(&finding.text, room, ellipsis), theme.text);
+        return;
+    }
     // A long name leaves at least half of the line to what is wrong with it.
-    let name_room = if wanted <= room { room } else { (room / 2).max(room.saturating_sub(text::width(&finding.text) + 2)) };
-    let name = text::cut_middle(&finding.subject, name_room, ellipsis);
-    let rest = room.saturating_sub(text::width(&name) + 2);
-    Line::from(vec![
-        Span::raw("  "),
-        Span::styled(format!("{sign} {letter} "), style),
-        Span::styled(name.into_owned(), theme.strong),
-        Span::raw("  "),
-        Span::styled(text::cut(&finding.text, rest, ellipsis), theme.text),
-    ])
+    let name_room = room.saturating_sub(text::width(&finding.text) + 2).max(room / 2);
+    let name = short_route(&finding.subject, name_room, ellipsis);
+    let end = text::put(buf, area, start, 0, &name, theme.strong);
+    let rest = usize::from(area.width.saturating_sub(end + 2));
+    text::put(buf, area, end + 2, 0, &text::cut(&finding.text, rest, ellipsis), theme.text);
 }
 
 /// The chosen one in full, and the configuration that serves.

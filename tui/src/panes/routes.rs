@@ -8,26 +8,30 @@ use super::top::failure_style;
 use super::{Facts, list_note, nothing};
 use crate::app::App;
 use crate::format;
-use crate::rows::RouteRow;
+use crate::rows::{RouteRow, short_route};
 use crate::screens::List;
 use crate::widgets::table::{Align, Cell, Column, Table};
 use crate::widgets::{bars, chart, frame, text};
 
-const NAME: Column<RouteRow> = Column::growing("route", 20, 44, Align::Left, 0, |app, row, _| {
-    Cell::new(row.shown_name(), base(app, row))
+const NAME: Column<RouteRow> = Column::growing("route", 24, 44, Align::Left, 0, |app, row, width| {
+    Cell::new(short_route(row.shown_name(), width, app.theme.glyphs.ellipsis), base(app, row))
 });
-const SERVICE: Column<RouteRow> =
-    Column::growing("service", 16, 30, Align::Left, 7, |app, row, _| Cell::new(&*row.service, base(app, row)));
+const SERVICE: Column<RouteRow> = Column::growing("service", 16, 30, Align::Left, 7, |app, row, _| {
+    Cell::new(&*row.service, base(app, row))
+});
 const RATE: Column<RouteRow> = Column::fixed("req/s", 7, Align::Right, 0, |app, row, _| {
     Cell::new(format::rate(row.per_second), base(app, row))
 });
 const TREND: Column<RouteRow> = Column::growing("trend", 10, 24, Align::Left, 6, |app, row, width| {
-    let trend = app.data().trend(app.window, width, |gateway, ms, step| gateway.history.trend(&row.route, ms, step));
-    Cell::new(chart::sparkline(&trend, width, app.theme.glyphs), app.theme.plot)
+    let trend =
+        app.data().trend(app.window, width, |gateway, ms, step| gateway.history.trend(&row.route, ms, step));
+    Cell::new(chart::sparkline(&trend, app.theme.glyphs), app.theme.plot)
 });
 const P50: Column<RouteRow> = Column::fixed("p50", 6, Align::Right, 5, |app, row, _| quantile(app, row, 0.5));
-const P95: Column<RouteRow> = Column::fixed("p95", 6, Align::Right, 4, |app, row, _| quantile(app, row, 0.95));
-const P99: Column<RouteRow> = Column::fixed("p99", 6, Align::Right, 2, |app, row, _| quantile(app, row, 0.99));
+const P95: Column<RouteRow> =
+    Column::fixed("p95", 6, Align::Right, 4, |app, row, _| quantile(app, row, 0.95));
+const P99: Column<RouteRow> =
+    Column::fixed("p99", 6, Align::Right, 2, |app, row, _| quantile(app, row, 0.99));
 const SUCCESS: Column<RouteRow> = Column::fixed("2xx", 5, Align::Right, 6, |app, row, _| class(app, row, 2));
 const REDIRECT: Column<RouteRow> = Column::fixed("3xx", 5, Align::Right, 9, |app, row, _| class(app, row, 3));
 const CLIENT: Column<RouteRow> = Column::fixed("4xx", 5, Align::Right, 1, |app, row, _| class(app, row, 4));
@@ -49,9 +53,8 @@ const PLUGINS: Column<RouteRow> = Column::growing("plugins", 16, 40, Align::Left
     Cell::new(row.plugins.join(" "), app.theme.quiet)
 });
 
-const COLUMNS: &[Column<RouteRow>] = &[
-    NAME, SERVICE, RATE, TREND, P50, P95, P99, SUCCESS, REDIRECT, CLIENT, REFUSED, FAILED, SIGN, PLUGINS,
-];
+const COLUMNS: &[Column<RouteRow>] =
+    &[NAME, SERVICE, RATE, TREND, P50, P95, P99, SUCCESS, REDIRECT, CLIENT, REFUSED, FAILED, SIGN, PLUGINS];
 const WORST: &[Column<RouteRow>] = &[NAME, RATE, TREND, P50, P95, P99, SUCCESS, CLIENT, FAILED, SIGN];
 
 fn base(app: &App, row: &RouteRow) -> Style {
@@ -104,7 +107,8 @@ pub fn list(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let rows: Vec<&RouteRow> =
         (cursor.top..count).map_while(|index| app.route(index)).take(inner.height.into()).collect();
     let selected = Some(cursor.index - cursor.top);
-    Table { columns: COLUMNS, rows: &rows, selected, sorted: Some((order, sorting)), focused }.draw(app, inner, buf);
+    Table { columns: COLUMNS, rows: &rows, selected, sorted: Some((order, sorting)), focused }
+        .draw(app, inner, buf);
 }
 
 /// What is known of the chosen route besides its row.
@@ -123,8 +127,9 @@ pub fn facts(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let rate = format!("{} req/s, {} in the window", format::rate(row.per_second), format::count(total));
     facts.add(buf, "traffic", &rate);
     let width = usize::from(inner.width.saturating_sub(10)).min(60);
-    let trend = app.data().trend(app.window, width, |gateway, ms, step| gateway.history.trend(&row.route, ms, step));
-    facts.styled(buf, "trend", &chart::sparkline(&trend, trend.len().min(width), app.theme.glyphs), app.theme.plot);
+    let trend =
+        app.data().trend(app.window, width, |gateway, ms, step| gateway.history.trend(&row.route, ms, step));
+    facts.styled(buf, "trend", &chart::sparkline(&trend, app.theme.glyphs), app.theme.plot);
     if total > 0 {
         facts.blank();
         reasons(app, facts.rest(), buf, &row.reasons, total);

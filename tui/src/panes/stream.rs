@@ -5,11 +5,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Facts, nothing, routes};
+use super::{Facts, nothing, overview};
 use crate::app::App;
 use crate::curl;
 use crate::exchanges::{Row, Stratum};
 use crate::format;
+use crate::rows::short_route;
 use crate::screens::{List, Screen};
 use crate::widgets::table::{Align, Cell, Column, Table};
 use crate::widgets::{bars, frame, text};
@@ -21,19 +22,20 @@ const SIGN: Column<Row> = Column::fixed("", 1, Align::Left, 0, |app, row, _| {
 const TIME: Column<Row> = Column::fixed("time", 12, Align::Left, 4, |app, row, _| {
     Cell::new(format::clock(row.exchange.started_at_ms, &app.zone, true), app.theme.quiet)
 });
-const METHOD: Column<Row> =
-    Column::fixed("method", 6, Align::Left, 1, |app, row, _| Cell::new(&*row.exchange.method, app.theme.text));
+const METHOD: Column<Row> = Column::fixed("method", 6, Align::Left, 1, |app, row, _| {
+    Cell::new(&*row.exchange.method, app.theme.text)
+});
 const STATUS: Column<Row> = Column::fixed("st", 3, Align::Left, 0, |app, row, _| {
     Cell::new(status(row.exchange.status), style(app, row))
 });
-const PATH: Column<Row> = Column::growing("path", 14, 60, Align::Path, 0, |app, row, _| {
+const PATH: Column<Row> = Column::growing("path", 12, 60, Align::Path, 0, |app, row, _| {
     Cell::new(app.request_target(&row.exchange.target), app.theme.text)
 });
-const ROUTE: Column<Row> = Column::growing("route", 16, 44, Align::Left, 3, |app, row, _| {
+const ROUTE: Column<Row> = Column::growing("route", 15, 44, Align::Left, 3, |app, row, width| {
     let name = if row.exchange.route.is_empty() { "-" } else { &row.exchange.route };
-    Cell::new(name, app.theme.text)
+    Cell::new(short_route(name, width, app.theme.glyphs.ellipsis), app.theme.text)
 });
-const SERVICE: Column<Row> = Column::growing("service", 14, 28, Align::Left, 6, |app, row, _| {
+const SERVICE: Column<Row> = Column::growing("service", 14, 28, Align::Left, 8, |app, row, _| {
     let name = if row.exchange.service.is_empty() { "-" } else { &row.exchange.service };
     Cell::new(name, app.theme.text)
 });
@@ -54,7 +56,8 @@ const CLIENT: Column<Row> = Column::growing("client", 12, 30, Align::Left, 7, |a
     Cell::new(app.identity(who), app.theme.text)
 });
 const DETAIL: Column<Row> = Column::growing("why", 20, 80, Align::Left, 1, |app, row, _| {
-    let why = if row.exchange.detail.is_empty() { row.exchange.reason.meaning() } else { &row.exchange.detail };
+    let why =
+        if row.exchange.detail.is_empty() { row.exchange.reason.meaning() } else { &row.exchange.detail };
     Cell::new(why, app.theme.text)
 });
 
@@ -131,14 +134,7 @@ fn note(app: &App) -> String {
 /// One exchange in full; while none is chosen, what all of them came to.
 pub fn detail(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let Some(row) = app.chosen_exchange() else {
-        let note = format!("{} requests", format::count(app.picture.classes.total()));
-        let title = "How requests ended, exact";
-        let inner = frame::draw(buf, area, &app.theme, title, &note, focused);
-        if app.picture.reasons.is_empty() {
-            nothing(app, inner, buf, "no requests in this time");
-        } else {
-            routes::reasons(app, inner, buf, &app.picture.reasons, app.picture.classes.total());
-        }
+        overview::reasons(app, area, buf, focused);
         return;
     };
     let exchange = &row.exchange;
@@ -164,7 +160,11 @@ pub fn detail(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
         format::bytes(exchange.response_bytes as f64)
     );
     facts.add(buf, "bytes", &bytes);
-    let trace = if exchange.trace_id.is_empty() { "no trace".to_owned() } else { format!("trace {}", exchange.trace_id) };
+    let trace = if exchange.trace_id.is_empty() {
+        "no trace".to_owned()
+    } else {
+        format!("trace {}", exchange.trace_id)
+    };
     facts.add(buf, "request", &format!("id {}, {trace}", exchange.id));
     if app.masked {
         facts.add(buf, "repeat", "not shown while identities are masked; y copies it");
@@ -178,52 +178,47 @@ fn ended(status: u16) -> String {
 }
 
 fn route_line(app: &App, row: &Row) -> String {
-    let (exchange, arrow) = (&row.exchange, app.theme.glyphs.arrow);
-    let mut line = if exchange.route.is_empty() { "none matched".to_owned() } else { exchange.route.clone() };
-    if !exchange.service.is_empty() {
-        line.push_str(&format!(" {arrow} {}", exchange.service));
-    }
-    if !exchange.target_address.is_empty() {
-        line.push_str(&format!(" {arrow} {}", exchange.target_address));
-    }
-    match exchange.attempts {
-        0 => line.push_str(", no target tried"),
-        1 => {}
-        tries => line.push_str(&format!(", {tries} targets tried")),
-    }
-    line
+    let exchange = &row.exchange;
+    let route = if exchange.route.is_empty() { "none matched" } else { &exchange.route };
+    let way: Vec<&str> = [route, &exchange.service, &exchange.target_address]
+        .into_iter()
+        .filter(|place| !place.is_empty())
+        .collect();
+    let tried = match exchange.attempts {
+        0 => ", no target tried".to_owned(),
+        1 => String::new(),
+        tries => format!(", {tries} targets tried"),
+    };
+    way.join(&format!(" {} ", app.theme.glyphs.arrow)) + &tried
 }
 
 fn time_line(app: &App, row: &Row) -> String {
     let exchange = &row.exchange;
-    let gateway = exchange.total_us.saturating_sub(exchange.upstream_us);
-    let mut line = format!("{} ms", format::millis(exchange.total_us));
-    if exchange.upstream_us > 0 {
-        line.push_str(&format!(
+    let total = format::millis(exchange.total_us);
+    let own = exchange.total_us.saturating_sub(exchange.upstream_us);
+    let parts = match exchange.upstream_us {
+        0 => ", all in the gateway".to_owned(),
+        upstream => format!(
             ": {} ms upstream, {} ms in the gateway and on the way",
-            format::millis(exchange.upstream_us),
-            format::millis(gateway)
-        ));
-    } else {
-        line.push_str(", all in the gateway");
-    }
-    if let [_, _, ..] = app.data().gateways.as_slice()
-        && let Some(gateway) = app.data().gateways.get(row.gateway)
-    {
-        line.push_str(&format!(", at {}", gateway.name()));
-    }
-    line
+            format::millis(upstream),
+            format::millis(own)
+        ),
+    };
+    let place = match app.data().gateways.as_slice() {
+        [] | [_] => String::new(),
+        many => many.get(row.gateway).map(|gateway| format!(", at {}", gateway.name())).unwrap_or_default(),
+    };
+    format!("{total} ms{parts}{place}")
 }
 
 fn client_line(app: &App, row: &Row) -> String {
     let exchange = &row.exchange;
-    let mut line = app.identity(&exchange.client).into_owned();
-    if !exchange.consumer.is_empty() {
-        line.push_str(&format!(", consumer {}", app.identity(&exchange.consumer)));
-    }
+    let consumer = match exchange.consumer.as_str() {
+        "" => String::new(),
+        consumer => format!(", consumer {}", app.identity(consumer)),
+    };
     let tls = if exchange.tls { " over TLS" } else { "" };
-    line.push_str(&format!(", {}{tls} to {}", exchange.protocol, exchange.host));
-    line
+    format!("{}{consumer}, {}{tls} to {}", app.identity(&exchange.client), exchange.protocol, exchange.host)
 }
 
 /// The latency histogram of the chosen exchange's route, with its own place in it.

@@ -25,7 +25,8 @@ const COLUMNS: &[Column<TargetRow>] = &[
         Cell::new(format::count(row.counts.failures), failure_style(app, row))
     }),
     Column::fixed("failed", 9, Align::Right, 0, |app, row, _| {
-        Cell::new(format!("{} %", format::percent(row.counts.failures, row.counts.attempts)), failure_style(app, row))
+        let share = format::percent(row.counts.failures, row.counts.attempts);
+        Cell::new(if share == "-" { share } else { format!("{share} %") }, failure_style(app, row))
     }),
     Column::fixed("in flight", 10, Align::Right, 2, |app, row, _| {
         Cell::new(format::count(row.in_flight), app.theme.text)
@@ -73,5 +74,6 @@ pub fn list(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let rows: Vec<&TargetRow> =
         (cursor.top..count).map_while(|index| app.target(index)).take(inner.height.into()).collect();
     let selected = Some(cursor.index - cursor.top);
-    Table { columns: COLUMNS, rows: &rows, selected, sorted: Some((order, sorting)), focused }.draw(app, inner, buf);
+    Table { columns: COLUMNS, rows: &rows, selected, sorted: Some((order, sorting)), focused }
+        .draw(app, inner, buf);
 }

@@ -34,7 +34,8 @@ pub fn header(app: &App, area: Rect, buf: &mut Buffer) {
 fn line(buf: &mut Buffer, area: Rect, mut left: Vec<Part>, mut right: Vec<Part>) {
     let width = |parts: &[Part]| parts.iter().map(|part| text::width(&part.text) + 2).sum::<usize>();
     while width(&left) + width(&right) > usize::from(area.width) {
-        let Some(rank) = left.iter().chain(&right).map(|part| part.rank).max().filter(|rank| *rank > 0) else {
+        let Some(rank) = left.iter().chain(&right).map(|part| part.rank).max().filter(|rank| *rank > 0)
+        else {
             break;
         };
         left.retain(|part| part.rank != rank);
@@ -161,8 +162,11 @@ fn losses_and_clock(app: &App) -> Vec<Part> {
 pub fn tabs(app: &App, area: Rect, buf: &mut Buffer) {
     let theme = &app.theme;
     let window = window(app);
-    let full: usize = Screen::ALL.iter().map(|screen| screen.title().len() + 5).sum();
-    let names = full + text::width(&window) + 2 <= usize::from(area.width);
+    let findings = app.picture.findings.len();
+    let count = if findings > 0 { format!(" {findings}") } else { String::new() };
+    let room = usize::from(area.width).saturating_sub(text::width(&window) + 1);
+    let full: usize = Screen::ALL.iter().map(|screen| screen.title().len() + 4).sum();
+    let (names, counted) = (full <= room, full + count.len() <= room);
     let mut x = 0;
     for (index, screen) in Screen::ALL.into_iter().enumerate() {
         let current = screen == app.screen;
@@ -171,9 +175,8 @@ pub fn tabs(app: &App, area: Rect, buf: &mut Buffer) {
         if names || current {
             label = format!("{number} {}", screen.title());
         }
-        let findings = app.picture.findings.len();
-        if screen == Screen::Problems && findings > 0 && names {
-            label = format!("{label} {findings}");
+        if screen == Screen::Problems && counted {
+            label.push_str(&count);
         }
         let (label, style) =
             if current { (format!("[{label}]"), theme.strong) } else { (format!(" {label} "), theme.text) };

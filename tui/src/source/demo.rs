@@ -49,7 +49,12 @@ const ROUTES: &[Route] = &[
         share: 0.44,
         median_us: 2_200.0,
         spread: 0.8,
-        paths: &[("GET", "/products/4711"), ("GET", "/products/12"), ("GET", "/products?page=3"), ("HEAD", "/")],
+        paths: &[
+            ("GET", "/products/4711"),
+            ("GET", "/products/12"),
+            ("GET", "/products?page=3"),
+            ("HEAD", "/"),
+        ],
         targets: &["10.2.1.4:8080", "10.2.1.5:8080"],
     },
     Route {
@@ -261,7 +266,8 @@ impl Demo {
     fn configure(&mut self) {
         let second = self.second();
         let broken = Story::at(second).broken_plugin;
-        let generation = 90 + second / 240 * 2 + u64::from(second % 240 >= 60) + u64::from(second % 240 >= 170);
+        let generation =
+            90 + second / 240 * 2 + u64::from(second % 240 >= 60) + u64::from(second % 240 >= 170);
         if generation == self.totals.generation {
             return;
         }
@@ -269,7 +275,8 @@ impl Demo {
         let problem = Problem {
             object: "KongPlugin shop/limit-login".to_owned(),
             field: "config.minute".to_owned(),
-            message: "expected a number greater than 0, found -5; give the requests allowed per minute".to_owned(),
+            message: "expected a number greater than 0, found -5; give the requests allowed per minute"
+                .to_owned(),
             effect: "the routes that use it answer 500".to_owned(),
         };
         self.ready.push_back(FeedMessage::Config(ConfigChange {
@@ -307,7 +314,8 @@ impl Demo {
         self.totals.exchanges_in_flight = (requests * 0.024 * (0.8 + 0.4 * self.rng.f64())) as u64;
         self.totals.connections_open = (self.rate / 25.0).sqrt() as u64 * 8 + self.rng.u64(0..6);
         if let Some(target) = self.totals.targets.get_mut("10.2.4.11:8080") {
-            target.health = if story.failing { "unhealthy" } else { "healthy" }.to_owned();
+            let health = if story.failing { "unhealthy" } else { "healthy" };
+            health.clone_into(&mut target.health);
         }
     }
 
@@ -371,7 +379,14 @@ impl Demo {
         }
     }
 
-    fn maybe_sample(&mut self, route: &Route, outcome: &Outcome, count: u64, gateway_us: u64, upstream_us: u64) {
+    fn maybe_sample(
+        &mut self,
+        route: &Route,
+        outcome: &Outcome,
+        count: u64,
+        gateway_us: u64,
+        upstream_us: u64,
+    ) {
         let exchange = self.exchange(route, outcome, gateway_us, upstream_us);
         let stratum = Stratum::of(&exchange) as usize;
         self.seen[stratum] += count;
@@ -399,7 +414,7 @@ impl Demo {
             host: route.host.to_owned(),
             tls: route.host.ends_with("shop.example"),
             target: target.to_owned(),
-            protocol: if app % 3 == 0 { "HTTP/1.1" } else { "HTTP/2" }.to_owned(),
+            protocol: if app.is_multiple_of(3) { "HTTP/1.1" } else { "HTTP/2" }.to_owned(),
             status: outcome.status,
             reason: outcome.reason,
             detail: outcome.detail.to_owned(),
@@ -421,7 +436,11 @@ impl Demo {
             upstream_us,
             request_bytes: if method == "POST" { 1_240 } else { 410 },
             response_bytes: if upstream_us > 0 { self.rng.u64(600..12_000) } else { 312 },
-            trace_id: if self.rng.u8(..4) == 0 { format!("{:032x}", self.rng.u128(..)) } else { String::new() },
+            trace_id: if self.rng.u8(..4) == 0 {
+                format!("{:032x}", self.rng.u128(..))
+            } else {
+                String::new()
+            },
         }
     }
 
@@ -432,8 +451,12 @@ impl Demo {
     }
 
     fn take_sample(&mut self) -> Sample {
-        let strata =
-            |counts: [u64; 4]| Strata { failed: counts[0], refused: counts[1], slow: counts[2], other: counts[3] };
+        let strata = |counts: [u64; 4]| Strata {
+            failed: counts[0],
+            refused: counts[1],
+            slow: counts[2],
+            other: counts[3],
+        };
         let shown = [0, 1, 2, 3].map(|stratum| self.sample[stratum].len() as u64);
         let exchanges = self.sample.iter_mut().flat_map(std::mem::take).collect();
         Sample { exchanges, seen: strata(std::mem::take(&mut self.seen)), shown: strata(shown) }
@@ -469,10 +492,9 @@ fn outcomes(route: &Route, story: &Story) -> Vec<Outcome> {
             Outcome::new(0.18, 401, Reason::Unauthorized).by("key-auth", "no API key found in request"),
             GOOD,
         ],
-        "admin" => vec![
-            Outcome::new(0.7, 403, Reason::IpDenied).by("ip-restriction", "10.1.0.0/16 is denied"),
-            GOOD,
-        ],
+        "admin" => {
+            vec![Outcome::new(0.7, 403, Reason::IpDenied).by("ip-restriction", "10.1.0.0/16 is denied"), GOOD]
+        }
         "catalog" => vec![
             Outcome::new(0.008, 304, Reason::Proxied),
             Outcome::new(0.003, 404, Reason::Proxied),
@@ -547,7 +569,8 @@ pub mod tests {
         let (totals, at_ms) = last.unwrap();
         let by_reason: u64 = totals.routes.values().flat_map(|route| route.reasons.values()).sum();
         let by_class: u64 = totals.routes.values().flat_map(|route| route.classes).sum();
-        let gone: u64 = totals.routes.values().filter_map(|route| route.reasons.get(&Reason::ClientGone)).sum();
+        let gone: u64 =
+            totals.routes.values().filter_map(|route| route.reasons.get(&Reason::ClientGone)).sum();
         assert_eq!(by_reason, totals.latency.total());
         assert_eq!(by_class + gone, by_reason);
         let rate = by_reason as f64 * 1_000.0 / (at_ms - 1_700_000_000_000) as f64;

@@ -14,7 +14,11 @@ use crate::recording::Reader;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Plays until the end, or until nobody listens any more.
-pub async fn run(mut recording: Reader, events: mpsc::Sender<Event>, mut playback: watch::Receiver<Playback>) {
+pub async fn run(
+    mut recording: Reader,
+    events: mpsc::Sender<Event>,
+    mut playback: watch::Receiver<Playback>,
+) {
     let mut last_ms = None;
     let mut steps_taken = 0;
     let note = loop {
@@ -121,7 +125,9 @@ mod tests {
         let took = recorded[recorded.len() - 1].at_ms - recorded[0].at_ms;
         let expected = Duration::from_millis(took).div_f64(4.0);
         assert!(started.elapsed().abs_diff(expected) < Duration::from_millis(100), "{:?}", started.elapsed());
-        assert!(matches!(events.recv().await.unwrap().news, News::Link(Link::Ended { note }) if note.is_empty()));
+        assert!(
+            matches!(events.recv().await.unwrap().news, News::Link(Link::Ended { note }) if note.is_empty())
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,7 +138,7 @@ mod tests {
         let (orders, playback) = watch::channel(Playback { paused: true, speed: 1.0, steps: 0 });
         tokio::spawn(run(reader, sender, playback));
         for steps in 1..=3 {
-            assert!(tokio::time::timeout(Duration::from_secs(60), events.recv()).await.is_err(), "paused");
+            assert!(tokio::time::timeout(Duration::from_mins(1), events.recv()).await.is_err(), "paused");
             orders.send_modify(|playback| playback.steps = steps);
             while !is_snapshot(&events.recv().await.unwrap()) {}
         }

@@ -1,4 +1,4 @@
-//! A latency histogram lying on its side: one row for each doubling of the time.
+//! A latency histogram lying on its side: one row for each doubling of the time, or for each power of four.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -26,27 +26,31 @@ struct Step {
     count: u64,
 }
 
-/// Counts by doubling times, from the first to the last that occurs, at most `most` of them.
+/// Counts by steps of the time, from the first to the last that occurs: doublings, or powers of four and so on when
+/// there are more than `most` of those.
 fn steps(latencies: &Latencies, most: usize) -> Vec<Step> {
+    (1..=4)
+        .map(|power| steps_of(latencies, power))
+        .find(|steps| steps.len() <= most.max(1))
+        .unwrap_or_default()
+}
+
+fn steps_of(latencies: &Latencies, power: u32) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for (micros, count) in latencies.iter() {
-        // 0.25 ms, 0.5 ms, 1 ms, …: round in milliseconds.
+        // 0.25 ms, 0.5 ms, 1 ms and so on: round in milliseconds.
         let doublings = (micros as f64 / 250.0).max(1.0).log2().ceil() as u32;
-        let upper_us = 250_u64 << doublings;
+        let upper_us = 250_u64 << doublings.next_multiple_of(power);
         while let Some(last) = steps.last()
             && last.upper_us < upper_us
         {
-            let upper_us = last.upper_us * 2;
+            let upper_us = last.upper_us << power;
             steps.push(Step { upper_us, count: 0 });
         }
         match steps.last_mut() {
             Some(last) => last.count += count,
             None => steps.push(Step { upper_us, count }),
         }
-    }
-    while steps.len() > most.max(1) {
-        let first = steps.remove(0).count;
-        steps[0].count += first;
     }
     steps
 }
@@ -113,8 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_do_not_fit_are_joined_at_the_fast_end() {
-        let steps = steps(&latencies(&[100, 300, 900, 7_000]), 3);
-        assert_eq!(steps.iter().map(|step| step.count).collect::<Vec<_>>(), [3, 0, 1]);
+    fn steps_grow_when_there_are_too_many() {
+        let latencies = latencies(&[100, 300, 900, 7_000, 7_000_000]);
+        assert_eq!(steps(&latencies, 16).len(), 16);
+        let wider = steps(&latencies, 9);
+        let uppers: Vec<u64> = wider.iter().map(|step| step.upper_us).collect();
+        assert_eq!(uppers[..3], [250, 1_000, 4_000]);
+        assert_eq!(wider.iter().map(|step| step.count).sum::<u64>(), 5);
+        assert!(steps(&latencies, 6).len() <= 6);
+        assert!(steps(&latencies, 1).is_empty(), "no room is no histogram");
     }
 }

@@ -13,12 +13,10 @@ use crate::theme::{Glyphs, Theme};
 const SCALE: u16 = 8;
 
 /// One character for each value, the highest being full.
-pub fn sparkline(values: &[f64], width: usize, glyphs: &Glyphs) -> String {
-    let values = &values[values.len().saturating_sub(width)..];
-    let most = values.iter().copied().fold(0.0, f64::max);
-    let gaps = glyphs.gap.repeat(width - values.len());
-    let line: String = values.iter().map(|value| glyphs.columns[level(*value, most, 8)]).collect();
-    gaps + &line
+pub fn sparkline(values: &[Option<f64>], glyphs: &Glyphs) -> String {
+    let most = values.iter().flatten().copied().fold(0.0, f64::max);
+    let one = |value: &Option<f64>| value.map_or(glyphs.gap, |value| glyphs.columns[level(value, most, 8)]);
+    values.iter().map(one).collect()
 }
 
 /// From 0 to `levels`; more than nothing is never drawn as nothing.
@@ -43,8 +41,8 @@ pub fn bars(buf: &mut Buffer, area: Rect, values: &[Option<f64>], theme: &Theme)
     }
     let most = nice_ceiling(values.iter().flatten().copied().fold(0.0, f64::max));
     scale(buf, area, 0, &format::rate(most), theme);
-    if height >= 5 {
-        scale(buf, area, area.height / 2, &format::rate(most * (1.0 - (height / 2) as f64 / height as f64)), theme);
+    if height >= 4 && height.is_multiple_of(2) {
+        scale(buf, area, area.height / 2, &format::rate(most / 2.0), theme);
     }
     for row in 0..area.height {
         text::put(buf, area, SCALE - 1, row, glyphs.axis[0], theme.frame);
@@ -121,14 +119,21 @@ pub fn curves(buf: &mut Buffer, area: Rect, values: &[Option<Percentiles>], them
     }
 }
 
-fn curve_column(buf: &mut Buffer, area: Rect, x: u16, range: &Range, percentiles: &Percentiles, theme: &Theme) {
+fn curve_column(
+    buf: &mut Buffer,
+    area: Rect,
+    x: u16,
+    range: &Range,
+    percentiles: &Percentiles,
+    theme: &Theme,
+) {
     let [p50, p95, p99] = percentiles.map(|value| range.row(value));
-    for row in p99..=p50 {
-        text::put(buf, area, x, row, theme.glyphs.band, theme.frame);
-    }
-    let styles: [Style; 3] = [theme.plot, theme.text, theme.warn];
-    for (index, row) in [(2, p99), (1, p95), (0, p50)] {
-        text::put(buf, area, x, row, theme.glyphs.curve[index], styles[index]);
+    let styles: [Style; 3] = [theme.plot, theme.plot, theme.quiet];
+    // Each covers the rows from its own down to the one below it.
+    for (index, rows) in [(2, p99..=p95), (1, p95..=p50), (0, p50..=p50)] {
+        for row in rows {
+            text::put(buf, area, x, row, theme.glyphs.curve[index], styles[index]);
+        }
     }
 }
 
@@ -193,9 +198,9 @@ mod tests {
 
     #[test]
     fn a_sparkline_shows_gaps_zero_and_a_little() {
-        assert_eq!(sparkline(&[0.0, 0.001, 5.0, 10.0], 6, &UNICODE), "·· ▁▄█");
-        assert_eq!(sparkline(&[0.0, 0.0], 2, &UNICODE), "  ");
-        assert_eq!(sparkline(&[1.0, 2.0, 4.0], 2, &UNICODE), "▄█");
+        let values = [None, Some(0.0), Some(0.001), Some(5.0), Some(10.0)];
+        assert_eq!(sparkline(&values, &UNICODE), "· ▁▄█");
+        assert_eq!(sparkline(&[Some(0.0), Some(0.0)], &UNICODE), "  ");
     }
 
     #[test]
@@ -211,7 +216,7 @@ mod tests {
         let rows = drawn(11, 5, |buf, area, theme| curves(buf, area, &values, theme));
         assert_eq!(rows.len(), 5);
         let column = |x: usize| rows.iter().map(|row| row.chars().nth(x).unwrap_or(' ')).collect::<String>();
-        assert_eq!(column(8), "▔░┄░●");
+        assert_eq!(column(8), "░░▒▒━");
         assert_eq!(column(9), "    ·");
         assert!(rows[0].contains("100 ┤") && rows[4].contains("1.0 ┤"), "{rows:?}");
     }
@@ -231,6 +236,9 @@ mod tests {
 
     #[test]
     fn ceilings_are_round() {
-        assert_eq!([0.0, 0.7, 1.0, 11.0, 97.0, 1_230.0].map(nice_ceiling), [1.0, 0.8, 1.0, 15.0, 100.0, 1_500.0]);
+        assert_eq!(
+            [0.0, 0.7, 1.0, 11.0, 97.0, 1_230.0].map(|value| format::rate(nice_ceiling(value))),
+            ["1.0", "0.80", "1.0", "15", "100", "1,500"]
+        );
     }
 }

@@ -88,7 +88,9 @@ fn fit<R>(columns: &[Column<R>], width: u16) -> Vec<(usize, u16, u16)> {
     let mut shown: Vec<usize> = (0..columns.len()).collect();
     let needed = |shown: &[usize]| shown.iter().map(|index| columns[*index].width + GAP).sum::<u16>();
     while shown.len() > 1 && needed(&shown) > width + GAP {
-        let Some(least) = shown.iter().copied().max_by_key(|index| (columns[*index].rank, *index)) else { break };
+        let Some(least) = shown.iter().copied().max_by_key(|index| (columns[*index].rank, *index)) else {
+            break;
+        };
         if columns[least].rank == 0 {
             break;
         }
