@@ -267,9 +267,7 @@ impl App {
     /// Filters and orders the rows of the picture.
     fn arrange(&mut self) {
         let picture = &self.picture;
-        let worst = picture.worst_routes();
-        let index_of = |row: &RouteRow| picture.routes.iter().position(|other| other.route == row.route);
-        self.lists.worst = worst.into_iter().filter_map(index_of).collect();
+        self.lists.worst = picture.worst_routes();
         let idle = |row: &RouteRow| self.hide_idle && row.classes.total() == 0;
         let filter = &self.filters[Screen::Routes as usize];
         self.lists.routes = arranged(
@@ -423,6 +421,11 @@ impl App {
     pub fn chosen_exchange(&self) -> Option<&Arc<Row>> {
         let cursor = self.cursor(List::Exchanges);
         cursor.key.as_ref().and_then(|_| self.exchange(cursor.index))
+    }
+
+    /// Whether going back means to follow the newest exchanges again.
+    pub fn is_stopped(&self) -> bool {
+        self.screen == Screen::Stream && !self.zoomed && self.trail.is_empty() && self.anchor.is_some()
     }
 
     pub fn chosen_route(&self) -> Option<&RouteRow> {

@@ -20,14 +20,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::app::{App, Effect, Origin, Setup};
 use crate::frames::Frames;
+use crate::pace::Pace;
 use crate::recording::Writer;
 use crate::source::{Event, Feed, Source, now_ms};
 use crate::terminal::{self, Guard};
 use crate::theme::{Theme, ThemeName};
 use crate::{Ended, Ending, Options, format, panes};
 
-/// A key's frame comes no sooner than this after the last one.
-const KEY_PAUSE: Duration = Duration::from_millis(16);
 /// Events taken in before the next frame is considered.
 const BATCH: usize = 512;
 /// A stop that does not happen (no shell to return to) is waited for no longer.
@@ -108,10 +107,7 @@ struct Dashboard {
     frames: Frames,
     signals: Signals,
     recorder: Option<Writer>,
-    refresh: Duration,
-    last_frame: Instant,
-    /// When the next frame is due.
-    due: Option<Instant>,
+    pace: Pace,
     /// What to print when the terminal is restored.
     parting: Vec<String>,
 }
@@ -132,9 +128,7 @@ async fn show(source: &Source, options: &Options, mut stop: oneshot::Receiver<()
         frames: Frames::new(),
         signals,
         recorder,
-        refresh: options.refresh,
-        last_frame: Instant::now(),
-        due: Some(Instant::now()),
+        pace: Pace::new(options.refresh, Instant::now()),
         parting: Vec::new(),
     };
     let ending = dashboard.go(&mut stop).await;
@@ -166,7 +160,7 @@ impl Dashboard {
         let mut keys = EventStream::new();
         let mut second = Instant::now() + Duration::from_secs(1);
         loop {
-            let wake = self.due.map_or(second, |due| due.min(second));
+            let wake = self.pace.due().map_or(second, |due| due.min(second));
             tokio::select! {
                 biased;
                 signal = self.signals.next() => match signal {
@@ -194,25 +188,17 @@ impl Dashboard {
                 second = now + Duration::from_secs(1);
             }
             self.app.tick(now_ms());
-            self.request(self.refresh);
-            if self.due.is_some_and(|due| due <= now) && !self.draw()? {
+            if self.app.take_dirty() {
+                self.pace.numbers();
+            }
+            if self.pace.take(now) && !self.draw()? {
                 return Ok(Ending::TerminalGone);
             }
         }
     }
 
-    /// Makes a frame due when the state changed.
-    fn request(&mut self, pause: Duration) {
-        if self.app.take_dirty() {
-            let due = self.last_frame + pause;
-            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
-        }
-    }
-
     /// Draws a frame. Returns whether the terminal still takes it.
     fn draw(&mut self) -> Result<bool> {
-        self.due = None;
-        self.last_frame = Instant::now();
         self.app.refresh();
         let mut buffer = Buffer::empty(Rect::from((ratatui::layout::Position::ORIGIN, self.app.size)));
         let area = buffer.area;
@@ -265,7 +251,9 @@ impl Dashboard {
             Some(effect) => self.perform(effect).await?,
             None => None,
         };
-        self.request(KEY_PAUSE);
+        if self.app.take_dirty() {
+            self.pace.key();
+        }
         Ok(ending)
     }
 
@@ -306,7 +294,7 @@ impl Dashboard {
         self.guard.resume()?;
         self.frames.forget();
         self.app.resize(terminal::size());
-        self.due = Some(Instant::now());
+        self.pace.now(Instant::now());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Everything that was heard: the gateways and the sampled exchanges. Pure state; the past is bounded.
 
 use crate::exchanges::Exchanges;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, SILENT_MS};
 use crate::history::Point;
 use crate::source::{Event, Link, News};
 use crate::tally::Tally;
@@ -34,12 +34,20 @@ impl Data {
         gateway.fold(event.at_ms, &event.news)
     }
 
-    /// What each gateway counted in the window.
+    /// How much longer ago than the others' the news of this gateway are, when that is noteworthy: its last minute is
+    /// not theirs.
+    pub fn lag_ms(&self, gateway: &Gateway) -> u64 {
+        let lag = self.heard_ms().unwrap_or(0).saturating_sub(gateway.heard_ms.unwrap_or(0));
+        if lag > SILENT_MS { lag } else { 0 }
+    }
+
+    /// What each gateway counted in the window; of one that is out of reach, what is still within it.
     pub fn tallies(&self, window: Window) -> Vec<Tally> {
         self.gateways
             .iter()
             .map(|gateway| match (window.ms(), &gateway.latest, &gateway.hello) {
-                (Some(ms), ..) => gateway.history.last(ms),
+                (Some(ms), ..) if self.lag_ms(gateway) >= ms => Tally::default(),
+                (Some(ms), ..) => gateway.history.last(ms - self.lag_ms(gateway)),
                 (None, Some(totals), Some(hello)) => Tally::since_start(totals, hello.started_at_ms),
                 (None, ..) => Tally::default(),
             })
@@ -69,7 +77,8 @@ impl Data {
             return columns;
         };
         for gateway in &self.gateways {
-            let end_ms = gateway.history.points().back().map_or(0, |point| point.end_ms);
+            let end_ms =
+                gateway.history.points().back().map_or(0, |point| point.end_ms) + self.lag_ms(gateway);
             let mut mine: Vec<Option<Column>> = vec![None; count];
             for point in gateway.history.points().iter().rev() {
                 let age = end_ms.saturating_sub(point.end_ms);
@@ -245,6 +254,29 @@ mod tests {
         let both = data.columns(10, 10_000);
         let rate = |columns: &[Option<Column>]| columns.iter().flatten().map(Column::rate).sum::<f64>();
         assert!((rate(&both) / rate(&one) - 2.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn a_gateway_out_of_reach_grows_old_beside_the_others() {
+        let mut data = Data::new(&["a".to_owned(), "b".to_owned()]);
+        for mut event in Demo::new(5, 1_000.0, 1_700_000_000_000).take(400) {
+            for gateway in 0..2 {
+                event.gateway = gateway;
+                // The second one is silent from the 20th second on.
+                if gateway == 0 || event.at_ms < 1_700_000_020_000 {
+                    data.fold(&event);
+                }
+            }
+        }
+        let tallies = data.tallies(Window::Minute);
+        assert!(tallies[0].span_ms > 45_000);
+        assert!((18_000..=20_000).contains(&tallies[1].span_ms), "all of it is within the minute");
+        assert_eq!(data.tallies(Window::TenSeconds)[1], Tally::default());
+        let columns = data.columns(49, 49_000);
+        let (old, new) = (columns[10].as_ref().unwrap().rate(), columns[40].as_ref().unwrap().rate());
+        assert!(old > new * 1.5, "both at first, one at last: {old} and {new}");
+        let picture = crate::picture::Picture::of(&data, Window::Minute);
+        assert!(picture.now_per_second < 1_500.0, "now is what is known now: {}", picture.now_per_second);
     }
 
     #[test]

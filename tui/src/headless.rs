@@ -109,8 +109,10 @@ pub async fn stream(
     let mut told = String::new();
     loop {
         listen(&mut feed, &mut data, Instant::now() + every, ended).await;
-        let text =
-            if data.has_picture() { written(&data, window, form) } else { tell(&data, &mut told, form) };
+        let text = match form {
+            Form::Text if !data.has_picture() => tell(&data, &mut told),
+            _ => written(&data, window, form),
+        };
         let separator = if form == Form::Text && !text.is_empty() { "\n" } else { "" };
         match out.write_all(format!("{text}{separator}").as_bytes()).and_then(|()| out.flush()) {
             Ok(()) => {}
@@ -123,10 +125,10 @@ pub async fn stream(
     }
 }
 
-/// Why there is no picture yet, in text and each cause once.
-fn tell(data: &Data, told: &mut String, form: Form) -> String {
+/// Why there is no picture yet, each cause once.
+fn tell(data: &Data, told: &mut String) -> String {
     let cause = unreachable_error(data).to_string();
-    if form == Form::Json || cause == *told {
+    if cause == *told {
         return String::new();
     }
     told.clone_from(&cause);

@@ -36,6 +36,7 @@ pub mod help;
 pub mod history;
 pub mod keys;
 pub mod latencies;
+pub mod pace;
 pub mod panes;
 pub mod picture;
 pub mod prompt;

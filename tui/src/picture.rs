@@ -61,10 +61,15 @@ impl Picture {
         for (gateway, tally) in data.gateways.iter().zip(data.tallies(window)) {
             picture.add(&tally);
             rows.add(&tally, &mut reasons);
-            let now = gateway.history.last(NOW_MS);
-            picture.now_per_second += per_second(now.classes().total(), now.span_ms);
+            // What is known of others now says nothing of one that is out of reach.
+            if data.lag_ms(gateway) == 0 {
+                let now = gateway.history.last(NOW_MS);
+                picture.now_per_second += per_second(now.classes().total(), now.span_ms);
+            }
             if let Some(totals) = &gateway.latest {
-                picture.gauges(totals);
+                if data.lag_ms(gateway) == 0 {
+                    picture.gauges(totals);
+                }
                 rows.known(totals);
             }
             if let Some(config) = &gateway.config {
@@ -123,13 +128,16 @@ impl Picture {
         self.plugins.iter().find(|row| row.plugin == name)
     }
 
-    /// Routes with traffic, those with the largest share of failures first, then the busiest.
-    pub fn worst_routes(&self) -> Vec<&RouteRow> {
-        let mut routes: Vec<&RouteRow> = self.routes.iter().filter(|row| row.classes.total() > 0).collect();
-        routes.sort_by(|a, b| {
-            b.failed_share().total_cmp(&a.failed_share()).then(b.per_second.total_cmp(&a.per_second))
+    /// Indices of the routes with traffic, those with the largest share of failures first, then the busiest.
+    pub fn worst_routes(&self) -> Vec<usize> {
+        let row = |index: &usize| &self.routes[*index];
+        let mut worst: Vec<usize> =
+            (0..self.routes.len()).filter(|index| row(index).classes.total() > 0).collect();
+        worst.sort_by(|a, b| {
+            let failed = row(b).failed_share().total_cmp(&row(a).failed_share());
+            failed.then(row(b).per_second.total_cmp(&row(a).per_second))
         });
-        routes
+        worst
     }
 
     /// Whether all that is known was watched for less than the window.
@@ -263,7 +271,7 @@ mod tests {
         let picture = Picture::of(&demo(10), Window::TenSeconds);
         let idle = picture.route("shop.storefront.wishlist.shop.example.80").unwrap();
         assert_eq!((idle.per_second, idle.service.as_str()), (0.0, "shop.wishlist.80"));
-        assert!(picture.worst_routes().iter().all(|row| row.classes.total() > 0));
+        assert!(picture.worst_routes().iter().all(|index| picture.routes[*index].classes.total() > 0));
     }
 
     #[test]

@@ -70,7 +70,8 @@ pub fn text(data: &Data, picture: &Picture) -> String {
 }
 
 fn sections(picture: &Picture, line: &mut impl FnMut(String)) {
-    let routes = picture.worst_routes();
+    let routes: Vec<&RouteRow> =
+        picture.worst_routes().into_iter().map(|index| &picture.routes[index]).collect();
     if !routes.is_empty() {
         let name_width =
             routes.iter().map(|row| row.shown_name().chars().count()).max().unwrap_or(0).clamp(5, 48);

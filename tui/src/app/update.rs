@@ -172,7 +172,7 @@ impl App {
             self.screen = place.screen;
             self.focus = place.focus;
             self.zoomed = place.zoomed;
-        } else if self.screen == Screen::Stream && self.anchor.is_some() {
+        } else if self.is_stopped() {
             self.follow();
         } else if !self.filters[self.screen as usize].is_empty() {
             self.set_filter(self.screen, Filter::default());
@@ -184,7 +184,7 @@ impl App {
     fn can_go_back(&self) -> bool {
         self.zoomed
             || !self.trail.is_empty()
-            || (self.screen == Screen::Stream && self.anchor.is_some())
+            || self.is_stopped()
             || !self.filters[self.screen as usize].is_empty()
     }
 

@@ -51,6 +51,7 @@ fn key_name(app: &App, binding: &Binding) -> String {
 fn label(app: &App, binding: &Binding) -> String {
     let key = key_name(app, binding);
     match binding.action {
+        Action::Back if app.is_stopped() => format!("{key} follow"),
         Action::Pause if app.is_paused() => format!("{key} go on"),
         Action::Zoom if app.zoomed => format!("{key} unzoom"),
         Action::ShorterWindow => format!("{key}/- {}", binding.label),

@@ -81,9 +81,9 @@ fn style(app: &App, row: &Row) -> Style {
 /// The list.
 pub fn list(app: &App, area: Rect, buf: &mut Buffer, focused: bool) {
     let title = match (app.anchor, app.lists.newer) {
-        (None, _) => "Stream  newest first".to_owned(),
-        (Some(_), 0) => "Stream  stopped, Esc follows".to_owned(),
-        (Some(_), newer) => format!("Stream  stopped, {} newer, Esc follows", format::count(newer as u64)),
+        (None, _) => "Stream".to_owned(),
+        (Some(_), 0) => "Stream  stopped".to_owned(),
+        (Some(_), newer) => format!("Stream  stopped, {} newer", format::count(newer as u64)),
     };
     let inner = frame::draw(buf, area, &app.theme, &title, &note(app), focused);
     let count = app.length(List::Exchanges);
@@ -128,7 +128,7 @@ fn note(app: &App) -> String {
     if !filter.is_empty() {
         parts.insert(0, format!("filter {}", filter.text()));
     }
-    parts.join("  ")
+    parts.join(" ")
 }
 
 /// One exchange in full; while none is chosen, what all of them came to.

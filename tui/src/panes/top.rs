@@ -64,8 +64,11 @@ fn state(app: &App) -> (&'static str, String, Style) {
         return (glyphs.replay, format!("{word} {}x", app.playback.speed), theme.ok);
     }
     if app.is_paused() {
-        let age = app.data().heard_ms().map_or(0, |heard| app.now_ms.saturating_sub(heard));
-        return (glyphs.paused, format!("PAUSED {}", format::age(age)), theme.warn);
+        return (
+            glyphs.paused,
+            format!("PAUSED at {}", format::clock(app.data().at_ms(), &app.zone, false)),
+            theme.warn,
+        );
     }
     let live = gateways.iter().filter(|gateway| gateway.is_live()).count();
     if live == 0 {
@@ -191,6 +194,8 @@ fn window(app: &App) -> String {
     match app.window.ms() {
         None => format!("since start, {watched}"),
         Some(_) if picture.is_shorter_than_asked() => format!("{watched} of {}", app.window.words()),
+        // The first news after a long silence cover all of it.
+        Some(ms) if picture.span_ms > ms + ms / 2 => format!("last {watched}"),
         Some(_) => format!("last {}", app.window.words()),
     }
 }
