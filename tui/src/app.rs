@@ -16,7 +16,9 @@ use crate::cursor::{Cursor, Key};
 use crate::data::Data;
 use crate::exchanges::Row;
 use crate::filter::Filter;
+use crate::format;
 use crate::help::{self, HelpLine};
+use crate::palette::{self, Entry, Palette};
 use crate::picture::Picture;
 use crate::prompt::Prompt;
 use crate::rows::{Finding, Order, PluginRow, RouteRow, TargetRow};
@@ -25,6 +27,7 @@ use crate::source::{Event, Playback};
 use crate::theme::Theme;
 use crate::window::Window;
 
+mod mouse;
 mod update;
 
 /// How long a message stays in the footer.
@@ -68,6 +71,8 @@ pub enum Effect {
     /// Begin or end a recording.
     Record,
     Playback(Playback),
+    /// Take the mouse, or give it back.
+    Mouse(bool),
 }
 
 /// A message in the footer.
@@ -135,6 +140,9 @@ pub struct App {
     pub hide_idle: bool,
     pub masked: bool,
     pub prompt: Option<Prompt>,
+    pub palette: Option<Palette>,
+    /// Whether the mouse is ours; else it selects text in the terminal.
+    pub has_mouse: bool,
     earlier_filters: Vec<String>,
     /// How far the help is scrolled, while it is open.
     pub help: Option<usize>,
@@ -181,6 +189,8 @@ impl App {
             hide_idle: false,
             masked: false,
             prompt: None,
+            palette: None,
+            has_mouse: false,
             earlier_filters: Vec::new(),
             help: None,
             flash: None,
@@ -369,6 +379,24 @@ impl App {
 
     fn shows(&self, pane: Pane) -> bool {
         self.panes().iter().any(|(shown, _)| *shown == pane)
+    }
+
+    /// The window that the numbers are taken over, in words.
+    pub fn window_label(&self) -> String {
+        let picture = &self.picture;
+        let watched = format::age(picture.span_ms);
+        match self.window.ms() {
+            None => format!("since start, {watched}"),
+            Some(_) if picture.is_shorter_than_asked() => format!("{watched} of {}", self.window.words()),
+            // The first news after a long silence cover all of it.
+            Some(ms) if picture.span_ms > ms + ms / 2 => format!("last {watched}"),
+            Some(_) => format!("last {}", self.window.words()),
+        }
+    }
+
+    /// What the palette finds.
+    pub fn palette_entries(&self, palette: &Palette) -> Vec<Entry> {
+        palette::entries(&self.picture, &palette.prompt.text(), self.theme.glyphs)
     }
 
     /// Where the help is drawn, and all its lines.

@@ -37,9 +37,9 @@ impl Cursor {
         self.top = self.top.clamp(self.index.saturating_sub(page - 1), self.index);
     }
 
-    /// Moves by some rows, stopping at both ends.
-    pub fn step(&mut self, by: isize, length: usize, key_at: impl Fn(usize) -> Option<Key>) {
-        self.index = self.index.saturating_add_signed(by).min(length.saturating_sub(1));
+    /// Goes to a row, or to the last one.
+    pub fn choose_index(&mut self, index: usize, length: usize, key_at: impl Fn(usize) -> Option<Key>) {
+        self.index = index.min(length.saturating_sub(1));
         self.key = key_at(self.index);
     }
 
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn stays_on_its_row_when_rows_change_places() {
         let mut cursor = Cursor::default();
-        cursor.step(1, 3, keys(&["a", "b", "c"]));
+        cursor.choose_index(1, 3, keys(&["a", "b", "c"]));
         cursor.settle(3, 10, keys(&["c", "a", "b"]));
         assert_eq!((cursor.index, &cursor.key), (2, &Some(Key::Name("b".to_owned()))));
     }
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn takes_the_neighbour_when_its_row_is_gone() {
         let mut cursor = Cursor::default();
-        cursor.step(2, 3, keys(&["a", "b", "c"]));
+        cursor.choose_index(2, 3, keys(&["a", "b", "c"]));
         cursor.settle(2, 10, keys(&["a", "b"]));
         assert_eq!((cursor.index, &cursor.key), (1, &Some(Key::Name("b".to_owned()))));
         cursor.settle(0, 10, keys(&[]));
@@ -80,15 +80,15 @@ mod tests {
         let names: Vec<String> = (0..20).map(|index| index.to_string()).collect();
         let key_at = |index: usize| names.get(index).map(|name| Key::Name(name.clone()));
         let mut cursor = Cursor::default();
-        let mut go = |by| {
-            cursor.step(by, 20, key_at);
+        let mut go = |index| {
+            cursor.choose_index(index, 20, key_at);
             cursor.settle(20, 5, key_at);
             (cursor.index, cursor.top)
         };
         assert_eq!(go(4), (4, 0));
-        assert_eq!(go(1), (5, 1));
-        assert_eq!(go(-3), (2, 1));
-        assert_eq!(go(-2), (0, 0));
+        assert_eq!(go(5), (5, 1));
+        assert_eq!(go(2), (2, 1));
+        assert_eq!(go(0), (0, 0));
         assert_eq!(go(100), (19, 15));
     }
 }

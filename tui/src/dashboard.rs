@@ -237,6 +237,10 @@ impl Dashboard {
     async fn input(&mut self, input: Input) -> Result<Option<Ending>> {
         let effect = match input {
             Input::Key(key) if key.kind != KeyEventKind::Release => self.app.key(key),
+            Input::Mouse(event) => {
+                self.app.mouse(event);
+                None
+            }
             Input::Paste(text) => {
                 self.app.paste(&text);
                 None
@@ -274,6 +278,9 @@ impl Dashboard {
             }
             Effect::SaveScreen => self.save_screen(),
             Effect::Record => self.record(),
+            Effect::Mouse(on) => {
+                let _ = self.guard.mouse(on);
+            }
             Effect::Playback(playback) => {
                 self.feed.playback.send_replace(playback);
             }
@@ -292,6 +299,9 @@ impl Dashboard {
 
     fn come_back(&mut self) -> Result<()> {
         self.guard.resume()?;
+        if self.app.has_mouse {
+            let _ = self.guard.mouse(true);
+        }
         self.frames.forget();
         self.app.resize(terminal::size());
         self.pace.now(Instant::now());

@@ -37,6 +37,7 @@ pub mod history;
 pub mod keys;
 pub mod latencies;
 pub mod pace;
+pub mod palette;
 pub mod panes;
 pub mod picture;
 pub mod prompt;

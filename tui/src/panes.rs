@@ -11,6 +11,7 @@ pub mod bottom;
 pub mod connection;
 pub mod help;
 pub mod overview;
+pub mod palette;
 pub mod plugins;
 pub mod problems;
 pub mod routes;
@@ -38,6 +39,9 @@ pub fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Option<Position> {
     }
     if let Some(scroll) = app.help {
         help::draw(app, buf, scroll);
+    }
+    if let Some(palette) = &app.palette {
+        palette::draw(app, palette, parts.body, buf);
     }
     bottom::draw(app, parts.footer, buf)
 }

@@ -130,6 +130,25 @@ impl Pane {
     }
 }
 
+impl Pane {
+    /// Which row of its list, counted from the first one shown, is at this line of the terminal.
+    pub fn row_at(self, area: Rect, y: u16) -> Option<usize> {
+        let above = match self {
+            Pane::WorstRoutes
+            | Pane::Exchanges
+            | Pane::Routes
+            | Pane::Plugins
+            | Pane::Targets
+            | Pane::Decisions => 2,
+            Pane::Findings | Pane::Problems => 1,
+            _ => return None,
+        };
+        let line = usize::from(y.checked_sub(area.y + above)?);
+        let lines = if above == 1 { finding_lines(area.width) } else { 1 };
+        Some(line / lines).filter(|row| *row < self.rows(area))
+    }
+}
+
 /// A finding takes one line, or two in a pane too narrow for both its name and its text.
 pub fn finding_lines(pane_width: u16) -> usize {
     if pane_width < 70 { 2 } else { 1 }

@@ -25,6 +25,10 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 static PANICKED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 
+/// Reports of buttons and the wheel, and no motion: crossterm's own command asks for every motion.
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
+
 /// The terminal is ours until this is dropped.
 pub struct Guard(());
 
@@ -40,6 +44,11 @@ impl Guard {
         style::force_color_output(true);
         enter()?;
         Ok(Guard(()))
+    }
+
+    /// Takes the mouse, or gives it back; leaving the terminal gives it back in any case.
+    pub fn mouse(&self, on: bool) -> io::Result<()> {
+        send(if on { MOUSE_ON } else { MOUSE_OFF })
     }
 
     /// Gives the terminal back for a while.
@@ -80,7 +89,9 @@ fn leave() {
         return;
     }
     let mut bytes = Vec::new();
-    let _ = queue!(bytes, EndSynchronizedUpdate, DisableBracketedPaste, Show, LeaveAlternateScreen);
+    let _ = queue!(bytes, EndSynchronizedUpdate);
+    bytes.extend_from_slice(MOUSE_OFF);
+    let _ = queue!(bytes, DisableBracketedPaste, Show, LeaveAlternateScreen);
     let _ = send(&bytes);
     let _ = disable_raw_mode();
 }

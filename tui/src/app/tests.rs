@@ -311,3 +311,62 @@ fn a_paste_goes_into_the_filter_and_never_to_the_keys() {
     assert_eq!(app.prompt.as_ref().unwrap().text(), "status>=500");
     assert_eq!(app.filter(Screen::Stream).text(), "status>=500");
 }
+
+fn click(app: &mut App, column: u16, row: u16) {
+    use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    app.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+    app.refresh();
+}
+
+fn wheel(app: &mut App, column: u16, row: u16, down: bool) {
+    use crossterm::event::{MouseEvent, MouseEventKind};
+    let kind = if down { MouseEventKind::ScrollDown } else { MouseEventKind::ScrollUp };
+    app.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+    app.refresh();
+}
+
+#[test]
+fn the_mouse_chooses_and_opens_once_it_is_asked_for() {
+    let mut app = watching(120, 40, 20);
+    assert_eq!(press(&mut app, "m"), Some(Effect::Mouse(true)));
+    // " 1 Overview ", then "2 Stream".
+    click(&mut app, 16, 1);
+    assert_eq!(app.screen, Screen::Stream);
+    // Below the header, the tabs, the frame and the column titles: the third row.
+    click(&mut app, 30, 6);
+    assert_eq!(app.cursor(List::Exchanges).index, 2);
+    assert!(app.anchor.is_some(), "the list stands still once a row is chosen");
+    click(&mut app, 30, 6);
+    assert_eq!((app.focus, app.zoomed), (Pane::Exchange, true));
+    press(&mut app, "Esc 3");
+    wheel(&mut app, 30, 10, true);
+    assert_eq!(app.cursor(List::Routes).index, 3);
+    wheel(&mut app, 30, 10, false);
+    assert_eq!(app.cursor(List::Routes).index, 0);
+    click(&mut app, 100, 36);
+    assert_eq!(app.focus, Pane::RouteLatency);
+    assert_eq!(press(&mut app, "m"), Some(Effect::Mouse(false)));
+}
+
+#[test]
+fn the_palette_goes_to_what_is_named() {
+    let mut app = watching(120, 40, 20);
+    press(&mut app, ":");
+    type_text(&mut app, "rate-lim");
+    press(&mut app, "Enter");
+    assert_eq!(app.screen, Screen::Plugins);
+    assert_eq!(app.chosen_plugin().unwrap().plugin, "rate-limiting");
+    press(&mut app, "Esc");
+    assert_eq!(app.screen, Screen::Overview);
+    press(&mut app, ":");
+    type_text(&mut app, "quit");
+    assert_eq!(press(&mut app, "Enter"), Some(Effect::Quit { keep: false }));
+    press(&mut app, ": Down Down Up");
+    assert_eq!(app.palette.as_ref().unwrap().chosen, 1);
+    press(&mut app, "Esc");
+    assert!(app.palette.is_none());
+    press(&mut app, ":");
+    type_text(&mut app, "nothing is called this");
+    assert_eq!(press(&mut app, "Enter"), None);
+}

@@ -1,6 +1,6 @@
 //! What keys do.
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{App, Effect, Origin, Place};
 use crate::curl;
@@ -8,6 +8,7 @@ use crate::cursor::Cursor;
 use crate::exchanges::Row;
 use crate::filter::{Filter, Mistake, quoted};
 use crate::keys::{self, Action};
+use crate::palette::{Entry, Leads, Palette};
 use crate::prompt::{self, Prompt, Typed};
 use crate::rows::{Finding, Lead, PluginRow, RouteRow, TargetRow};
 use crate::screens::{List, Pane, Screen};
@@ -20,6 +21,9 @@ impl App {
     /// A key was pressed.
     pub fn key(&mut self, event: KeyEvent) -> Option<Effect> {
         self.dirty = true;
+        if self.palette.is_some() {
+            return self.type_into_palette(event);
+        }
         if self.prompt.is_some() {
             self.type_key(event);
             return None;
@@ -29,7 +33,10 @@ impl App {
 
     /// Text was pasted; it only ever goes into the filter line, never to the keys.
     pub fn paste(&mut self, text: &str) {
-        if let Some(prompt) = &mut self.prompt {
+        if let Some(palette) = &mut self.palette {
+            palette.prompt.insert(text);
+            self.dirty = true;
+        } else if let Some(prompt) = &mut self.prompt {
             prompt.insert(text);
             self.typed();
         }
@@ -54,6 +61,16 @@ impl App {
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::Filter => self.begin_filter(),
+            Action::Palette => self.palette = Some(Palette::default()),
+            Action::Mouse => {
+                self.has_mouse = !self.has_mouse;
+                self.say(if self.has_mouse {
+                    "the wheel moves, a click chooses, a second one opens; m gives the mouse back to the terminal"
+                } else {
+                    "the mouse selects text again"
+                });
+                return Some(Effect::Mouse(self.has_mouse));
+            }
             Action::Pause => return self.pause(),
             Action::Step => return self.play(|playback| playback.steps += u64::from(playback.paused)),
             Action::Slower => {
@@ -106,26 +123,31 @@ impl App {
     /// The help takes the keys that move and close; all others close it and act.
     fn act_on_help(&mut self, action: Action) -> bool {
         let Some(scroll) = self.help else { return false };
-        let furthest = self.help_page().map_or(0, |(area, lines)| {
-            lines.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
-        });
         let scroll = match action {
             Action::Up => scroll.saturating_sub(1),
             Action::Down => scroll + 1,
             Action::PageUp => scroll.saturating_sub(10),
             Action::PageDown => scroll + 10,
             Action::Top => 0,
-            Action::Bottom => furthest,
+            Action::Bottom => usize::MAX,
             _ => {
                 self.help = None;
                 return matches!(action, Action::Help | Action::Back | Action::Open);
             }
         };
-        self.help = Some(scroll.min(furthest));
+        self.scroll_help(scroll);
         true
     }
 
-    fn show(&mut self, screen: Screen) {
+    /// Scrolls the help, to its end and no further.
+    pub(super) fn scroll_help(&mut self, scroll: usize) {
+        let furthest = self.help_page().map_or(0, |(area, lines)| {
+            lines.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+        });
+        self.help = Some(scroll.min(furthest));
+    }
+
+    pub(super) fn show(&mut self, screen: Screen) {
         if screen == Screen::Routes && self.screen == Screen::Overview && self.focus == Pane::WorstRoutes {
             let chosen = self.cursor(List::WorstRoutes);
             if let Some(name) = chosen.key.as_ref().and_then(|_| self.worst_route(chosen.index)) {
@@ -199,7 +221,7 @@ impl App {
         }
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         if !self.can_open() {
             return;
         }
@@ -253,21 +275,20 @@ impl App {
     }
 
     fn open_route(&mut self, route: &str) {
-        self.cursors[List::Routes as usize].choose(route);
-        self.descend(Screen::Routes, Some(String::new()));
+        self.open_row(Screen::Routes, List::Routes, route);
+    }
+
+    /// Shows a screen with the cursor on a row, which no filter hides.
+    fn open_row(&mut self, screen: Screen, list: List, name: &str) {
+        self.cursors[list as usize].choose(name);
+        self.descend(screen, Some(String::new()));
     }
 
     fn open_finding(&mut self) {
         match self.chosen_finding().map(|finding| finding.lead.clone()) {
             Some(Lead::Route(route)) => self.open_route(&route),
-            Some(Lead::Target(target)) => {
-                self.cursors[List::Targets as usize].choose(&target);
-                self.descend(Screen::Targets, Some(String::new()));
-            }
-            Some(Lead::Plugin(plugin)) => {
-                self.cursors[List::Plugins as usize].choose(&plugin);
-                self.descend(Screen::Plugins, Some(String::new()));
-            }
+            Some(Lead::Target(target)) => self.open_row(Screen::Targets, List::Targets, &target),
+            Some(Lead::Plugin(plugin)) => self.open_row(Screen::Plugins, List::Plugins, &plugin),
             Some(Lead::None) if self.screen == Screen::Problems => {
                 self.focus = Pane::Problem;
                 self.zoomed = true;
@@ -290,15 +311,22 @@ impl App {
         self.focus = panes[(at + by).rem_euclid(count) as usize].0;
     }
 
-    fn move_cursor(&mut self, by: isize) {
+    pub(super) fn move_cursor(&mut self, by: isize) {
         let Some(list) = self.focus.list() else { return };
+        let cursor = self.cursor(list);
+        // The first row is chosen before it can be left.
+        let by = if list == List::Exchanges && cursor.key.is_none() && by == 1 { 0 } else { by };
+        let index = cursor.index.saturating_add_signed(by);
+        self.choose_row(list, index);
+    }
+
+    /// Puts the cursor on a row, or on the last one. The stream stands still from then on.
+    pub(super) fn choose_row(&mut self, list: List, index: usize) {
         if list == List::Exchanges && self.anchor.is_none() {
             self.anchor = self.exchange(0).map(|row| row.number);
         }
         let mut cursor = std::mem::take(&mut self.cursors[list as usize]);
-        // The first row is chosen before it can be left.
-        let by = if cursor.key.is_none() && by == 1 && list == List::Exchanges { 0 } else { by };
-        cursor.step(by, self.length(list), |index| self.key_at(list, index));
+        cursor.choose_index(index, self.length(list), |index| self.key_at(list, index));
         self.cursors[list as usize] = cursor;
     }
 
@@ -418,6 +446,37 @@ impl App {
         if let Some(prompt) = &mut self.prompt {
             prompt.mistake = mistake;
         }
+    }
+
+    fn type_into_palette(&mut self, event: KeyEvent) -> Option<Effect> {
+        let mut palette = self.palette.take()?;
+        let found = self.palette_entries(&palette);
+        match event.code {
+            KeyCode::Up => palette.chosen = palette.chosen.saturating_sub(1),
+            KeyCode::Down => palette.chosen = (palette.chosen + 1).min(found.len().saturating_sub(1)),
+            _ => match palette.prompt.key(event, &[]) {
+                Typed::Cancelled => return None,
+                Typed::Entered => {
+                    return found.into_iter().nth(palette.chosen).and_then(|entry| self.take(entry));
+                }
+                Typed::Changed => palette.chosen = 0,
+                Typed::Nothing => {}
+            },
+        }
+        self.palette = Some(palette);
+        None
+    }
+
+    /// Goes where an entry of the palette leads.
+    fn take(&mut self, entry: Entry) -> Option<Effect> {
+        match entry.leads {
+            Leads::Action(action) => return self.act(action),
+            Leads::Route(route) => self.open_route(&route),
+            Leads::Plugin(plugin) => self.open_row(Screen::Plugins, List::Plugins, &plugin),
+            Leads::Target(target) => self.open_row(Screen::Targets, List::Targets, &target),
+        }
+        self.stale = true;
+        None
     }
 
     fn set_filter(&mut self, screen: Screen, filter: Filter) {

@@ -11,8 +11,11 @@ use crate::widgets::text;
 
 /// Draws it. Returns where the terminal's cursor belongs while a filter is typed.
 pub fn draw(app: &App, area: Rect, buf: &mut Buffer) -> Option<Position> {
+    if let Some(palette) = &app.palette {
+        return Some(typed(app, ":", &palette.prompt, area, buf).cursor);
+    }
     if let Some(prompt) = &app.prompt {
-        return Some(prompt_line(app, prompt, area, buf));
+        return Some(filter_line(app, prompt, area, buf));
     }
     match &app.flash {
         Some(flash) => {
@@ -59,10 +62,17 @@ fn label(app: &App, binding: &Binding) -> String {
     }
 }
 
-fn prompt_line(app: &App, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> Position {
-    let theme = &app.theme;
+/// A line being typed, as drawn.
+struct Drawn {
+    cursor: Position,
+    /// The column at which the text begins, and how many of its characters are left of it.
+    start: u16,
+    skipped: usize,
+}
+
+/// Draws a line being typed; of a long one, the end.
+fn typed(app: &App, sign: &str, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> Drawn {
     let (before, after) = prompt.parts();
-    // The end of a long line is what is being typed.
     let room = usize::from(area.width).saturating_sub(4);
     let mut skipped = 0;
     let mut shown = before.as_str();
@@ -72,21 +82,25 @@ fn prompt_line(app: &App, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> Posi
         skipped += 1;
         shown = chars.as_str();
     }
-    let start = text::put(buf, area, 1, 0, "/", theme.key);
-    let cursor = text::put(buf, area, start, 0, shown, theme.strong);
-    text::put(buf, area, cursor, 0, &after, theme.strong);
-    match &prompt.mistake {
-        Some(mistake) => {
-            let typed: String = before.chars().chain(after.chars()).skip(skipped).collect();
-            let upto: String = typed.chars().take(mistake.at.saturating_sub(skipped)).collect();
-            let column = (text::width(&upto) as u16 + start).min(area.width.saturating_sub(1));
-            mistake_line(app, area, buf, column, &mistake.message);
-        }
-        None => {
-            text::put(buf, area, 1, 1, &hint(app), theme.quiet);
-        }
+    let start = text::put(buf, area, 1, 0, sign, app.theme.key);
+    let end = text::put(buf, area, start, 0, shown, app.theme.strong);
+    text::put(buf, area, end, 0, &after, app.theme.strong);
+    let cursor = Position { x: area.x + end.min(area.width.saturating_sub(1)), y: area.y };
+    Drawn { cursor, start, skipped }
+}
+
+fn filter_line(app: &App, prompt: &Prompt, area: Rect, buf: &mut Buffer) -> Position {
+    let drawn = typed(app, "/", prompt, area, buf);
+    if let Some(mistake) = &prompt.mistake {
+        let text = prompt.text();
+        let before: String =
+            text.chars().skip(drawn.skipped).take(mistake.at.saturating_sub(drawn.skipped)).collect();
+        let column = (text::width(&before) as u16 + drawn.start).min(area.width.saturating_sub(1));
+        mistake_line(app, area, buf, column, &mistake.message);
+    } else {
+        text::put(buf, area, 1, 1, &hint(app), app.theme.quiet);
     }
-    Position { x: area.x + cursor.min(area.width.saturating_sub(1)), y: area.y }
+    drawn.cursor
 }
 
 /// A mark under the mistake, and the message on the side that has more room.

@@ -1,5 +1,6 @@
 //! Every screen as a picture at several sizes, and what must hold for any picture.
 
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -151,6 +152,9 @@ fn overlays_and_details() {
     let mut masked = watching(120, 40, 68);
     press(&mut masked, "2 p Down");
     snapshot("masked-120x40", &masked);
+    let mut palette = watching(120, 40, 68);
+    press(&mut palette, ": s t o");
+    snapshot("palette-120x40", &palette);
     let mut paused = watching(120, 40, 30);
     press(&mut paused, "Space");
     watch(&mut paused, 68);
@@ -263,6 +267,7 @@ enum Happening {
     Lost,
     Restart,
     Paste(String),
+    Mouse(u16, u16, bool),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -274,6 +279,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::Lost),
         1 => Just(Happening::Restart),
         1 => "[a-z0-9>=~ ()\"]{0,12}".prop_map(Happening::Paste),
+        2 => (0u16..220, 0u16..70, any::<bool>()).prop_map(|(x, y, click)| Happening::Mouse(x, y, click)),
     ]
 }
 
@@ -292,16 +298,11 @@ proptest! {
             match happening {
                 Happening::Key(index) => {
                     let key = BINDINGS[index].keys[0];
-                    let modifiers = if key.control {
-                        crossterm::event::KeyModifiers::CONTROL
-                    } else {
-                        crossterm::event::KeyModifiers::NONE
-                    };
-                    app.key(crossterm::event::KeyEvent::new(key.code, modifiers));
+                    let modifiers = if key.control { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+                    app.key(KeyEvent::new(key.code, modifiers));
                 }
                 Happening::Letter(c) => {
-                    let code = crossterm::event::KeyCode::Char(c);
-                    app.key(crossterm::event::KeyEvent::new(code, crossterm::event::KeyModifiers::NONE));
+                    app.key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE));
                 }
                 Happening::Size(width, height) => app.resize(Size { width, height }),
                 Happening::Feed(count) => {
@@ -318,6 +319,14 @@ proptest! {
                     demo = Demo::new(seed as u64 + 1, rate as f64, app.now_ms.max(1_700_000_000_000));
                 }
                 Happening::Paste(text) => app.paste(&text),
+                Happening::Mouse(column, row, click) => {
+                    let kind = if click {
+                        MouseEventKind::Down(MouseButton::Left)
+                    } else {
+                        MouseEventKind::ScrollDown
+                    };
+                    app.mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE });
+                }
             }
             app.refresh();
             buffer(&app);

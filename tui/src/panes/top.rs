@@ -6,7 +6,6 @@ use ratatui::style::Style;
 
 use crate::app::{App, Origin};
 use crate::format;
-use crate::screens::Screen;
 use crate::source::Link;
 use crate::widgets::text;
 
@@ -163,39 +162,11 @@ fn losses_and_clock(app: &App) -> Vec<Part> {
 
 /// The screens, the current one in brackets, and the window.
 pub fn tabs(app: &App, area: Rect, buf: &mut Buffer) {
-    let theme = &app.theme;
-    let window = window(app);
-    let findings = app.picture.findings.len();
-    let count = if findings > 0 { format!(" {findings}") } else { String::new() };
-    let room = usize::from(area.width).saturating_sub(text::width(&window) + 1);
-    let full: usize = Screen::ALL.iter().map(|screen| screen.title().len() + 4).sum();
-    let (names, counted) = (full <= room, full + count.len() <= room);
+    let window = app.window_label();
     let mut x = 0;
-    for (index, screen) in Screen::ALL.into_iter().enumerate() {
-        let current = screen == app.screen;
-        let number = index + 1;
-        let mut label = number.to_string();
-        if names || current {
-            label = format!("{number} {}", screen.title());
-        }
-        if screen == Screen::Problems && counted {
-            label.push_str(&count);
-        }
-        let (label, style) =
-            if current { (format!("[{label}]"), theme.strong) } else { (format!(" {label} "), theme.text) };
+    for (screen, label) in app.tabs(area.width, &window) {
+        let style = if screen == app.screen { app.theme.strong } else { app.theme.text };
         x = text::put(buf, area, x, 0, &label, style);
     }
-    text::put_right(buf, area, area.width.saturating_sub(1), 0, &window, theme.quiet);
-}
-
-fn window(app: &App) -> String {
-    let picture = &app.picture;
-    let watched = format::age(picture.span_ms);
-    match app.window.ms() {
-        None => format!("since start, {watched}"),
-        Some(_) if picture.is_shorter_than_asked() => format!("{watched} of {}", app.window.words()),
-        // The first news after a long silence cover all of it.
-        Some(ms) if picture.span_ms > ms + ms / 2 => format!("last {watched}"),
-        Some(_) => format!("last {}", app.window.words()),
-    }
+    text::put_right(buf, area, area.width.saturating_sub(1), 0, &window, app.theme.quiet);
 }
