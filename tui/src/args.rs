@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::Parser;
 
 use crate::screens::Screen;
 use crate::source::Source;
@@ -14,9 +14,8 @@ use crate::{Options, headless::Form};
 /// What is going through the gateway right now, and why a request was refused.
 #[derive(Debug, Parser)]
 #[command(name = "tui", version, about, max_term_width = 100)]
-#[command(group = ArgGroup::new("source").args(["admin", "replay", "demo"]))]
 pub struct Args {
-    /// Admin port of a gateway; give it several times for several gateways
+    /// Admin port of a gateway; give it several times for several gateways. Not asked with --demo or --replay
     #[arg(
         long,
         value_name = "URL",
@@ -27,7 +26,7 @@ pub struct Args {
     admin: Vec<String>,
 
     /// Look at a made-up gateway; needs none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "replay")]
     demo: bool,
 
     /// Which story the demo tells; the same number tells the same

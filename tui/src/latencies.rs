@@ -51,7 +51,8 @@ impl Latencies {
         }
         if !missing.is_empty() {
             self.counts.append(&mut missing);
-            self.counts.sort_unstable_by_key(|(bucket, _)| *bucket);
+            // The stable sort merges two sorted runs in one pass.
+            self.counts.sort_by_key(|(bucket, _)| *bucket);
         }
     }
 

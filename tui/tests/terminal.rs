@@ -313,6 +313,8 @@ fn dropping_the_future_restores_the_terminal_before_the_caller_goes_on() {
 
 fn output(args: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tui"));
+    // A gateway named by the environment must not be in the way of the demo and of recordings.
+    command.env("LIMEN_ADMIN", "http://127.0.0.1:9");
     let output = command.args(args).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
