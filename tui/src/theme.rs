@@ -219,10 +219,11 @@ const fn rgb(code: u32) -> Style {
 
 const DEFAULT: Theme = Theme {
     text: PLAIN,
-    quiet: ink(Color::DarkGray),
+    // Dim, not grey: some palettes have no grey that differs from their background.
+    quiet: DIM,
     strong: BOLD,
-    heading: ink(Color::DarkGray).add_modifier(Modifier::BOLD),
-    frame: ink(Color::DarkGray),
+    heading: BOLD,
+    frame: DIM,
     focus: ink(Color::Cyan),
     selection: REVERSED,
     ok: ink(Color::Blue),

@@ -23,7 +23,7 @@ fn part(text: impl Into<String>, style: Style, rank: u8) -> Part {
 /// The state, the golden numbers, the clock.
 pub fn header(app: &App, area: Rect, buf: &mut Buffer) {
     let (sign, word, style) = state(app);
-    let mut left = vec![part(format!("{sign} {word}"), style.patch(app.theme.strong), 0)];
+    let mut left = vec![part(format!("{sign} {word}"), app.theme.strong.patch(style), 0)];
     left.extend(who(app));
     left.extend(golden(app));
     line(buf, area, left, losses_and_clock(app));
