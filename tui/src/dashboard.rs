@@ -204,7 +204,7 @@ impl Dashboard {
         let area = buffer.area;
         let cursor = panes::draw(&self.app, area, &mut buffer);
         let bytes = self.frames.bytes(buffer, cursor).context("failed to draw")?;
-        Ok(bytes.is_empty() || terminal::send(bytes).is_ok())
+        Ok(bytes.is_empty() || terminal::frame(bytes).is_ok())
     }
 
     /// Takes in an event and those that wait behind it.

@@ -7,6 +7,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use base64::Engine;
@@ -17,12 +18,16 @@ use crossterm::terminal::{
     EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{queue, style};
+use parking_lot::{ReentrantMutex, ReentrantMutexGuard};
 use ratatui::layout::Size;
 
 /// Whether the terminal is ours now.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 /// Whether a thread panicked while it was.
 static PANICKED: AtomicBool = AtomicBool::new(false);
+/// Held while entering, leaving and drawing: a panic elsewhere leaves while the owner may be about to draw.
+static IN_USE: ReentrantMutex<()> = ReentrantMutex::new(());
+const PATIENCE: Duration = Duration::from_secs(1);
 static HOOK: Once = Once::new();
 
 /// Reports of buttons and the wheel, and no motion: crossterm's own command asks for every motion.
@@ -70,6 +75,10 @@ impl Drop for Guard {
 }
 
 fn enter() -> Result<()> {
+    let _alone = alone();
+    if has_panicked() {
+        bail!("failed to set up the terminal: a part of the program panicked; the message is above");
+    }
     // First the mark, so that a failure halfway is undone.
     ENTERED.store(true, Ordering::SeqCst);
     let entered = enable_raw_mode().and_then(|()| {
@@ -85,6 +94,7 @@ fn enter() -> Result<()> {
 }
 
 fn leave() {
+    let _alone = alone();
     if !ENTERED.swap(false, Ordering::SeqCst) {
         return;
     }
@@ -96,11 +106,24 @@ fn leave() {
     let _ = disable_raw_mode();
 }
 
+/// Keeps other threads from entering, leaving and drawing meanwhile. A thread that panics in here gets in again, and
+/// one that waits for a terminal that takes nothing is not waited for.
+fn alone() -> Option<ReentrantMutexGuard<'static, ()>> {
+    IN_USE.try_lock_for(PATIENCE)
+}
+
+/// Writes a frame, unless the terminal is no longer ours.
+pub fn frame(bytes: &[u8]) -> io::Result<()> {
+    let _alone = alone();
+    if is_entered() { send(bytes) } else { Ok(()) }
+}
+
 /// A panic is told on the terminal as it was before.
 fn install_hook() {
     let earlier = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if ENTERED.load(Ordering::SeqCst) {
+        let _alone = alone();
+        if is_entered() {
             PANICKED.store(true, Ordering::SeqCst);
             leave();
         }
@@ -119,7 +142,7 @@ pub fn has_panicked() -> bool {
 }
 
 /// Writes all bytes at once.
-pub fn send(bytes: &[u8]) -> io::Result<()> {
+fn send(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
