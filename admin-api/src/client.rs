@@ -114,34 +114,52 @@ impl AdminClient {
     }
 }
 
+/// A feed being read.
+struct Lines<S> {
+    url: String,
+    bytes: S,
+    pending: Vec<u8>,
+    /// How much of `pending` holds no line end; a long line comes in many pieces, and none is searched twice.
+    searched: usize,
+    ended: bool,
+}
+
 fn lines(
     url: String,
     bytes: impl Stream<Item = Result<bytes::Bytes, reqwest::Error>> + Send + Unpin,
 ) -> impl Stream<Item = Result<FeedMessage, Error>> + Send {
-    let start = (url, bytes, Vec::<u8>::new(), false);
-    futures_util::stream::unfold(start, |(url, mut bytes, mut pending, ended)| async move {
-        if ended {
+    let start = Lines { url, bytes, pending: Vec::new(), searched: 0, ended: false };
+    futures_util::stream::unfold(start, |mut lines| async move {
+        let message = lines.next().await?;
+        lines.ended = message.is_err();
+        Some((message, lines))
+    })
+}
+
+impl<S: Stream<Item = Result<bytes::Bytes, reqwest::Error>> + Send + Unpin> Lines<S> {
+    async fn next(&mut self) -> Option<Result<FeedMessage, Error>> {
+        if self.ended {
             return None;
         }
         loop {
-            if let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = pending.drain(..=end).collect();
-                let message = serde_json::from_slice(&line).map_err(|cause| unexpected(&url, &cause));
-                let ended = message.is_err();
-                return Some((message, (url, bytes, pending, ended)));
+            if let Some(end) = self.pending[self.searched..].iter().position(|byte| *byte == b'\n') {
+                let end = self.searched + end;
+                let message = serde_json::from_slice(&self.pending[..end])
+                    .map_err(|cause| unexpected(&self.url, &cause));
+                self.pending.drain(..=end);
+                self.searched = 0;
+                return Some(message);
             }
-            let failure = match bytes.next().await {
-                None => return None,
-                Some(Ok(chunk)) if pending.len() + chunk.len() <= MAX_LINE => {
-                    pending.extend_from_slice(&chunk);
-                    continue;
+            self.searched = self.pending.len();
+            match self.bytes.next().await? {
+                Ok(chunk) if self.pending.len() + chunk.len() <= MAX_LINE => {
+                    self.pending.extend_from_slice(&chunk);
                 }
-                Some(Ok(_)) => unexpected(&url, &"a line without an end"),
-                Some(Err(cause)) => unreachable(&url, &cause),
-            };
-            return Some((Err(failure), (url, bytes, pending, true)));
+                Ok(_) => return Some(Err(unexpected(&self.url, &"a line without an end"))),
+                Err(cause) => return Some(Err(unreachable(&self.url, &cause))),
+            }
         }
-    })
+    }
 }
 
 async fn accepted(url: &str, answer: reqwest::Response) -> Result<reqwest::Response, Error> {

@@ -22,7 +22,7 @@ pub enum FeedMessage {
     Totals(Box<Totals>),
     /// Sampled exchanges since the previous `Sample`.
     Sample(Sample),
-    /// The configuration or its problems changed.
+    /// What serves and what is wrong with it: once after the `Hello`, then at every change.
     Config(ConfigChange),
 }
 
@@ -130,6 +130,9 @@ pub struct Exchange {
     pub client: String,
     pub method: String,
     pub host: String,
+    /// Whether the client spoke TLS to the gateway.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
     /// Request target, cut at 256 bytes.
     pub target: String,
     pub protocol: String,
@@ -164,7 +167,7 @@ pub struct Exchange {
     pub trace_id: String,
 }
 
-/// The configuration changed.
+/// The configuration that serves, in numbers, and its problems.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigChange {
     pub at_ms: u64,

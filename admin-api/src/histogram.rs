@@ -100,6 +100,11 @@ impl Histogram {
         Histogram { counts, total: self.total - earlier.total }
     }
 
+    /// All counts, by bucket; [`bucket_of`] and [`value_of`] translate.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
     /// How many durations were counted.
     pub fn total(&self) -> u64 {
         self.total
