@@ -62,6 +62,7 @@ fn row(exchange: &Exchange) -> feed::Exchange {
         host: request.fields.get(crate::http::name::Name::Host).map(text).unwrap_or_default(),
         target: text(&target[..target.len().min(LONGEST_TARGET)]),
         protocol: format!("HTTP/{}", request.version.as_str()),
+        tls: exchange.client.tls.is_some(),
         status: exchange.response.status,
         reason: exchange.outcome.reason,
         detail: exchange.outcome.detail.clone().into_owned(),
