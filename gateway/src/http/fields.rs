@@ -90,7 +90,8 @@ impl Fields {
     /// The values of all lines of that name, in order.
     pub fn get_all<'a>(&'a self, name: impl FieldName + 'a) -> impl Iterator<Item = &'a [u8]> + 'a {
         let id = name.id();
-        self.slots.iter().filter(move |slot| self.is(slot, id, &name)).map(|slot| self.value(slot))
+        let slots = if self.may_contain(id) { &self.slots[..] } else { &[] };
+        slots.iter().filter(move |slot| self.is(slot, id, &name)).map(|slot| self.value(slot))
     }
 
     /// Whether there is a line of that name.

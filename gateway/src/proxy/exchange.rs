@@ -164,7 +164,6 @@ impl<D: Downstream> Reply<'_, D> {
             None => Length::Unknown,
         };
         let idle_ms = upstream.read_timeout_ms;
-        let received_from = self.worker.now_us();
         let (mut begun, mut ended) = (false, false);
         let wants_trailers = headers::accepts_trailers(&self.exchange.request.fields);
         let (worker, down, exchange) = (self.worker, &mut *self.down, &*self.exchange);
@@ -244,7 +243,7 @@ impl<D: Downstream> Reply<'_, D> {
             }
         })
         .await;
-        self.exchange.times.receive_us = self.worker.now_us().saturating_sub(received_from);
+        self.exchange.times.receive_us = self.worker.now_us().saturating_sub(upstream.answered_us);
         if result.is_ok() && upstream.websocket {
             self.tunnel(&mut upstream).await;
         } else if result.is_ok() && upstream.reusable && upstream.connection.sending.is_over() {

@@ -42,6 +42,8 @@ pub struct Answering {
     /// The upstream agreed to speak WebSocket.
     pub websocket: bool,
     pub read_timeout_ms: u64,
+    /// When its head was there, in microseconds of Unix time.
+    pub answered_us: u64,
     /// Busy until the exchange is over.
     _target: Target,
 }
@@ -94,7 +96,8 @@ pub async fn request<D: Downstream>(
             // What the last attempt died of says more than that nobody is left.
             Err(failure) => return Err(last_failure.unwrap_or(failure)),
         };
-        let chosen = worker.now_us();
+        // Without a name to look up choosing takes no time worth a look at the clock.
+        let chosen = if target.was_looked_up { worker.now_us() } else { begun };
         let balancer_us = chosen.saturating_sub(begun);
         exchange.times.forwarded_us.get_or_insert(exchange.elapsed_us(chosen));
         exchange.tries.push(Try {
@@ -110,16 +113,17 @@ pub async fn request<D: Downstream>(
         let result = attempt.run(exchange, down).await;
         let was_reused = attempt.reused;
         let forwarded_us = exchange.times.forwarded_us.unwrap_or_default();
-        exchange.times.upstream_us = Some(exchange.elapsed_us(worker.now_us()).saturating_sub(forwarded_us));
+        let answered = worker.now_us();
+        exchange.times.upstream_us = Some(exchange.elapsed_us(answered).saturating_sub(forwarded_us));
         let failure = match result {
             Ok((connection, body, reusable)) => {
                 let status = exchange.response.status;
                 if let Some(last) = exchange.tries.last_mut() {
                     last.status = Some(status);
                 }
-                let took = Duration::from_micros(worker.now_us().saturating_sub(chosen));
+                let took = Duration::from_micros(answered.saturating_sub(chosen));
                 target.answered(status, took, worker.deadlines.now_ms());
-                return Ok(Answering::new(connection, body, reusable, service, exchange, target));
+                return Ok(Answering::new(connection, body, reusable, service, exchange, target, answered));
             }
             Err(failure) => failure,
         };
@@ -424,10 +428,11 @@ impl Answering {
         service: &CompiledService,
         exchange: &Exchange,
         target: Target,
+        answered_us: u64,
     ) -> Answering {
         let websocket = exchange.response.status == 101;
         let read_timeout_ms = u64::from(service.service.read_timeout);
-        Answering { connection, body, reusable, websocket, read_timeout_ms, _target: target }
+        Answering { connection, body, reusable, websocket, read_timeout_ms, answered_us, _target: target }
     }
 }
 

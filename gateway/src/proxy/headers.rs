@@ -227,7 +227,6 @@ pub fn to_client(
 /// X-Forwarded-For is always continued.
 fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     let (request, client) = (&exchange.request, &exchange.client);
-    let believed = |name: Name| if client.trusted { request.fields.get(name) } else { None };
     out.extend_from_slice(b"X-Forwarded-For: ");
     let mut known = false;
     for part in request.fields.get_all(Name::XForwardedFor) {
@@ -237,23 +236,44 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
     }
     address(out, if known { client.peer.ip() } else { client.address });
     out.extend_from_slice(b"\r\n");
-    let scheme: &[u8] = if client.tls.is_some() { b"https" } else { b"http" };
-    line(out, b"X-Forwarded-Proto", believed(Name::XForwardedProto).unwrap_or(scheme));
-    if let Some(host) = believed(Name::XForwardedHost) {
-        line(out, b"X-Forwarded-Host", host)
+    if client.trusted {
+        return forwarding_believed(out, exchange, prefix);
+    }
+    out.extend_from_slice(if client.tls.is_some() {
+        b"X-Forwarded-Proto: https\r\nX-Forwarded-Host: "
     } else {
-        out.extend_from_slice(b"X-Forwarded-Host: ");
-        write_forwarded_host(out, exchange);
-        out.extend_from_slice(b"\r\n");
+        b"X-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+    });
+    write_forwarded_host(out, exchange);
+    out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
+    out.extend_from_slice(itoa::Buffer::new().format(client.forwarded_port()).as_bytes());
+    out.extend_from_slice(b"\r\nX-Forwarded-Path: ");
+    out.extend_from_slice(request.path());
+    if let Some(prefix) = prefix {
+        out.extend_from_slice(b"\r\nX-Forwarded-Prefix: ");
+        out.extend_from_slice(prefix.as_bytes());
     }
-    match believed(Name::XForwardedPort) {
-        Some(port) => line(out, b"X-Forwarded-Port", port),
-        None => {
-            line(out, b"X-Forwarded-Port", itoa::Buffer::new().format(client.forwarded_port()).as_bytes());
-        }
+    out.extend_from_slice(b"\r\nX-Real-IP: ");
+    address(out, client.address);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The lines after X-Forwarded-For when the peer is believed: its own stay, missing ones are added.
+fn forwarding_believed(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
+    let (fields, client) = (&exchange.request.fields, &exchange.client);
+    let scheme: &[u8] = if client.tls.is_some() { b"https" } else { b"http" };
+    let host = forwarded_host(exchange);
+    let mut port = itoa::Buffer::new();
+    let port = port.format(client.forwarded_port());
+    for (name, own) in [
+        (Name::XForwardedProto, scheme),
+        (Name::XForwardedHost, host.as_bytes()),
+        (Name::XForwardedPort, port.as_bytes()),
+        (Name::XForwardedPath, exchange.request.path()),
+    ] {
+        line(out, name.as_str().as_bytes(), fields.get(name).unwrap_or(own));
     }
-    line(out, b"X-Forwarded-Path", believed(Name::XForwardedPath).unwrap_or_else(|| request.path()));
-    if let Some(prefix) = believed(Name::XForwardedPrefix).or(prefix.map(str::as_bytes)) {
+    if let Some(prefix) = fields.get(Name::XForwardedPrefix).or(prefix.map(str::as_bytes)) {
         line(out, b"X-Forwarded-Prefix", prefix);
     }
     out.extend_from_slice(b"X-Real-IP: ");
@@ -283,6 +303,8 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
 /// Appends the host the client asked for.
 fn write_forwarded_host(out: &mut Vec<u8>, exchange: &Exchange) {
     let host = exchange.request.fields.get(Name::Host).unwrap_or(NAMELESS_HOST.as_bytes());
+    let port = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let host = host[..host.len() - port].strip_suffix(b":").unwrap_or(host);
     let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     if host.iter().all(plain) && host.last() != Some(&b'.') {
         out.extend_from_slice(host);
@@ -383,8 +405,11 @@ struct Nominated(Vec<Vec<u8>>);
 impl Nominated {
     fn of(fields: &Fields) -> Nominated {
         let plain = |token: &[u8]| {
-            [&b"close"[..], b"keep-alive", b"upgrade"].iter().any(|word| word.eq_ignore_ascii_case(token))
+            [&b"keep-alive"[..], b"close", b"upgrade"].iter().any(|word| word.eq_ignore_ascii_case(token))
         };
+        if fields.get_all(Name::Connection).all(plain) {
+            return Nominated(Vec::new());
+        }
         let names = fields.get_all(Name::Connection).flat_map(tokens).filter(|token| !plain(token));
         Nominated(names.map(<[u8]>::to_vec).collect())
     }

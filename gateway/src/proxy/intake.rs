@@ -70,6 +70,23 @@ fn origin_form(target: &Target<'_>) -> Vec<u8> {
     }
 }
 
+/// Bytes of a `reg-name` (RFC 3986 §3.2.2).
+const LEGAL_IN_NAME: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        legal[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=";
+    let mut at = 0;
+    while at < others.len() {
+        legal[others[at] as usize] = true;
+        at += 1;
+    }
+    legal
+};
+
 /// `host [":" port]` of RFC 3986, not empty.
 fn is_valid_host(host: &[u8]) -> bool {
     let (name, port) = if host.first() == Some(&b'[') {
@@ -82,8 +99,7 @@ fn is_valid_host(host: &[u8]) -> bool {
     } else {
         let end = memchr::memchr(b':', host).unwrap_or(host.len());
         let (name, port) = host.split_at(end);
-        let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
-        if name.is_empty() || !name.iter().all(legal) {
+        if name.is_empty() || !name.iter().all(|byte| LEGAL_IN_NAME[usize::from(*byte)]) {
             return false;
         }
         (name, port)

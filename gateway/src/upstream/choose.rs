@@ -20,6 +20,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Value of Host, unless the client's is kept.
     pub host_header: Arc<str>,
+    /// A name may have been looked up for it, which takes time.
+    pub was_looked_up: bool,
     member: Option<Member>,
 }
 
@@ -89,6 +91,7 @@ impl Target {
         Ok(Target {
             address: SocketAddr::new(address, endpoint.port),
             host_header: Arc::clone(endpoint.names.over(protocol)),
+            was_looked_up: matches!(endpoint.host, Host::Name(_)),
             member: None,
         })
     }
@@ -124,6 +127,7 @@ impl Target {
         Ok(Target {
             address: endpoint.address,
             host_header: Arc::clone(members.names[place].over(protocol)),
+            was_looked_up: group.has_names,
             member: Some(Member {
                 in_flight: members.balancer.begin(place),
                 group: Arc::clone(group),

@@ -43,6 +43,8 @@ pub enum Host {
 pub struct Group {
     pub upstream: Upstream,
     pub checked: bool,
+    /// Some targets are names.
+    pub has_names: bool,
     targets: Vec<(Endpoint, u32)>,
     /// Names among the targets, each with the addresses that the members were made from.
     names: Mutex<Vec<(Arc<str>, Option<Answer>)>>,
@@ -115,6 +117,7 @@ impl Group {
         let members = members(upstream, &targets, &HashMap::new(), stats, before.as_deref());
         Group {
             checked: health::is_checked(&upstream.healthchecks),
+            has_names: !names.is_empty(),
             upstream: upstream.clone(),
             targets,
             names: Mutex::new(names.into_iter().map(|name| (name, None)).collect()),
@@ -125,10 +128,10 @@ impl Group {
 
     /// The members as they are now; looks names up first, should there be any.
     pub async fn members(&self, resolver: &Resolver) -> Result<Arc<Members>, DnsError> {
-        let names: Vec<Arc<str>> = self.names.lock().iter().map(|(name, _)| Arc::clone(name)).collect();
-        if names.is_empty() {
+        if !self.has_names {
             return Ok(self.members.load_full());
         }
+        let names: Vec<Arc<str>> = self.names.lock().iter().map(|(name, _)| Arc::clone(name)).collect();
         let mut answers = HashMap::new();
         for name in names {
             let answer = resolver.lookup(&name).await;
