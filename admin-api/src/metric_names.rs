@@ -1,7 +1,9 @@
 //! Names of metrics and labels, used by the emitter, its tests, the scenarios and the charts.
 
-/// Counter: exchanges, by route, service, status class and reason.
+/// Counter: exchanges, by route, service and status class.
 pub const EXCHANGES: &str = "limen_exchanges";
+/// Counter: exchanges, by route, service and reason.
+pub const OUTCOMES: &str = "limen_exchange_outcomes";
 /// Histogram in seconds: whole time of an exchange.
 pub const EXCHANGE_SECONDS: &str = "limen_exchange_duration_seconds";
 /// Histogram in seconds: the gateway's own share.
@@ -24,10 +26,10 @@ pub const PLUGIN_DECISIONS: &str = "limen_plugin_decisions";
 pub const GENERATION: &str = "limen_config_generation";
 /// Gauge: problems in the configuration.
 pub const PROBLEMS: &str = "limen_config_problems";
-/// Counter: access events that did not fit into a worker's ring.
-pub const EVENTS_DROPPED: &str = "limen_events_dropped";
-/// Counter: log entries given up, by plugin.
-pub const LOG_ENTRIES_DROPPED: &str = "limen_log_entries_dropped";
+/// Counter: connections that were closed at once because there were too many.
+pub const CONNECTIONS_REFUSED: &str = "limen_connections_refused";
+/// Counter: log entries by what became of them.
+pub const LOG_ENTRIES: &str = "limen_log_entries";
 
 pub const LABEL_ROUTE: &str = "route";
 pub const LABEL_SERVICE: &str = "service";

@@ -50,6 +50,13 @@ impl Clock {
         }
     }
 
+    /// The same in microseconds.
+    #[inline]
+    pub fn unix_micros(&self) -> u64 {
+        let unix = self.unix();
+        unix.as_secs() * 1_000_000 + u64::from(unix.subsec_micros())
+    }
+
     #[inline]
     pub fn now(&self) -> Moment {
         match &self.0 {

@@ -6,6 +6,7 @@
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use admin_api::Reason;
@@ -48,6 +49,16 @@ pub struct Exchange {
     scratch: Scratch,
 }
 
+/// Memory of an exchange that is over, for the next one.
+#[derive(Debug, Default)]
+pub struct Spare {
+    pub request: RequestHead,
+    response: ResponseHead,
+    on_response: Fields,
+    path: String,
+    upstream_target: Vec<u8>,
+}
+
 /// 32 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 32]);
@@ -68,6 +79,14 @@ pub struct Client {
     pub tls: Option<Arc<ClientTls>>,
 }
 
+impl Client {
+    /// A client without TLS that stands for itself.
+    pub fn new(peer: SocketAddr, local: SocketAddr) -> Client {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Client { peer, address: peer.ip(), local, trusted: false, secure: false, tls: None }
+    }
+}
+
 /// What a log says about a TLS connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientTls {
@@ -83,6 +102,10 @@ pub struct ClientTls {
 pub struct Matched {
     pub route: Arc<Route>,
     pub service: Option<Arc<Service>>,
+    /// Place of the route in the snapshot that the exchange goes by.
+    pub index: usize,
+    /// The part of the path that the route's path matched; `None` when the route has no paths.
+    pub path: Option<Range<usize>>,
     /// Groups of the matching regular expression: by number, index 0 the whole match.
     pub captures: Vec<String>,
     /// Named groups of it.
@@ -153,6 +176,11 @@ pub enum Answer {
     Error { status: u16, message: Cow<'static, str>, reason: Reason },
     /// Kong's *exit*: exactly this. Without a body and from 300 on, the front end's page takes its place.
     Exit { status: u16, content_type: Option<Cow<'static, str>>, body: Bytes, reason: Reason },
+    /// The HTTP front end's own error: like *error*, with the message of its status, and negotiated by the
+    /// request's Content-Type when there is no `Accept`. 494 is sent as 400.
+    FrontEnd { status: u16, reason: Reason },
+    /// The front end's fixed HTML page, for what goes wrong before anything can be negotiated.
+    Page { status: u16, detail: &'static str, reason: Reason },
 }
 
 /// One finished exchange, for whoever logs it.
@@ -176,6 +204,26 @@ pub struct Record {
     pub correlation_id: Option<String>,
 }
 
+impl From<Exchange> for Record {
+    fn from(exchange: Exchange) -> Record {
+        Record {
+            id: exchange.id,
+            client: exchange.client,
+            target: exchange.request.target().to_vec(),
+            request: exchange.request,
+            response: exchange.response,
+            matched: exchange.matched,
+            consumer: exchange.consumer,
+            credential: exchange.credential,
+            outcome: exchange.outcome,
+            times: exchange.times,
+            tries: exchange.tries,
+            upstream_target: exchange.upstream_target,
+            correlation_id: exchange.correlation_id,
+        }
+    }
+}
+
 /// Per-request values of plugins, by type.
 #[derive(Default)]
 struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
@@ -183,25 +231,43 @@ struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
 impl Exchange {
     /// An exchange at its beginning: nothing is known but the connection and the head.
     pub fn new(id: RequestId, client: Client, request: RequestHead, started_us: u64) -> Exchange {
+        Exchange::reusing(Spare { request, ..Spare::default() }, id, client, started_us)
+    }
+
+    /// The same, with the memory of an earlier one. The request's head is in it.
+    pub fn reusing(spare: Spare, id: RequestId, client: Client, started_us: u64) -> Exchange {
+        let Spare { request, response, on_response, path, upstream_target } = spare;
         Exchange {
             id,
             client,
             request,
-            path: String::new(),
+            path,
             matched: None,
             consumer: None,
             credential: None,
-            on_response: Fields::default(),
+            on_response,
             body: None,
             body_limit: None,
-            response: ResponseHead::default(),
+            response,
             outcome: Outcome::default(),
             times: Times { started_us, ..Times::default() },
             tries: SmallVec::new(),
-            upstream_target: Vec::new(),
+            upstream_target,
             correlation_id: None,
             scratch: Scratch::default(),
         }
+    }
+
+    /// Gives its memory back, emptied.
+    pub fn into_spare(self) -> Spare {
+        let Exchange { request, response, on_response, path, upstream_target, .. } = self;
+        let mut spare = Spare { request, response, on_response, path, upstream_target };
+        spare.request.clear();
+        spare.response.clear();
+        spare.on_response.clear();
+        spare.path.clear();
+        spare.upstream_target.clear();
+        spare
     }
 
     /// A plugin's own value for this request.
@@ -217,6 +283,18 @@ impl Exchange {
         self.scratch.0.push((wanted, Box::new(value)));
     }
 
+    /// Microseconds from its beginning to a moment of Unix time.
+    pub fn elapsed_us(&self, now_us: u64) -> u64 {
+        now_us.saturating_sub(self.times.started_us)
+    }
+
+    /// What is taken off the path on the way to the upstream, for `X-Forwarded-Prefix`.
+    pub fn stripped_prefix(&self) -> Option<&str> {
+        let matched = self.matched.as_ref()?;
+        let range = matched.path.clone().filter(|_| matched.route.strip_path)?;
+        self.path.get(range).filter(|prefix| !matches!(*prefix, "" | "/"))
+    }
+
     pub fn route(&self) -> Option<&Route> {
         self.matched.as_ref().map(|matched| &*matched.route)
     }
@@ -226,15 +304,28 @@ impl Exchange {
     }
 }
 
+impl Answer {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Answer::Error { reason, .. }
+            | Answer::Exit { reason, .. }
+            | Answer::FrontEnd { reason, .. }
+            | Answer::Page { reason, .. } => *reason,
+        }
+    }
+}
+
 impl RequestId {
     /// A new random id.
     pub fn random() -> RequestId {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut bits = u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..));
         let mut digits = [0; 32];
-        for digit in &mut digits {
-            *digit = DIGITS[(bits & 15) as usize];
-            bits >>= 4;
+        for half in digits.chunks_exact_mut(16) {
+            let mut bits = fastrand::u64(..);
+            for digit in half {
+                *digit = DIGITS[(bits & 15) as usize];
+                bits >>= 4;
+            }
         }
         RequestId(digits)
     }

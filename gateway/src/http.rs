@@ -5,4 +5,5 @@
 
 pub mod fields;
 pub mod head;
+pub mod http1;
 pub mod name;

@@ -4,6 +4,7 @@
 //! Everything in it has been checked; nothing behind it judges a string again. Values compare equal when
 //! nothing that traffic could notice has changed, and serialise in the shape of Kong's own entities.
 
+pub mod ca_certificate;
 pub mod certificate;
 pub mod consumer;
 pub mod origin;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::{Uuid, uuid};
 
+pub use ca_certificate::CaCertificate;
 pub use certificate::Certificate;
 pub use consumer::{Consumer, Credential, CredentialKind};
 pub use origin::Origin;
@@ -44,4 +46,5 @@ pub struct Model {
     pub consumers: BTreeMap<Uuid, Consumer>,
     pub plugins: BTreeMap<Uuid, Plugin>,
     pub certificates: BTreeMap<Uuid, Certificate>,
+    pub ca_certificates: BTreeMap<Uuid, CaCertificate>,
 }

@@ -34,6 +34,7 @@ mod lua;
 mod plugin;
 pub mod typedefs;
 mod url;
+mod vault;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -257,6 +258,17 @@ impl Record {
         }
     }
 
+    /// As [`conform`](Record::conform), with some fields specialised and further rules, and with the value also
+    /// when there are faults.
+    pub(crate) fn conform_as(
+        &self,
+        overrides: &[Field],
+        checks: &[Check],
+        input: &Map<String, Value>,
+    ) -> (Map<String, Value>, Errors) {
+        check::record(&check::Shape { record: self, overrides, checks }, input)
+    }
+
     /// Checks a value and fills in defaults. All faults are found, not only the first.
     pub fn conform(&'static self, value: &Value) -> Result<Value, Errors> {
         match check::value(&record(self), value) {
@@ -304,6 +316,14 @@ impl Type {
 
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    pub const fn is_required(&self) -> bool {
+        self.required
+    }
+
+    pub const fn is_secret(&self) -> bool {
+        self.secret
     }
 
     /// Must be given, or have a default, and must not be null.

@@ -2,15 +2,19 @@
 //!
 //! All bytes live in one buffer; a line is a slot of 16 bytes with offsets into it and the number of its name.
 //! An edit appends to the buffer and points the slot there. Nothing is hashed, and a message that is reused
-//! reuses its memory.
+//! reuses its memory. Lines stand in the buffer as they stand on the wire, so that those which go on unchanged
+//! are written together, in one copy.
 
-use super::name::{FieldName, Name};
+use super::http1::encode::line;
+use super::name::{FieldName, Name, NameSet};
 
 /// Header lines. Also used for trailers.
 #[derive(Debug, Clone, Default)]
 pub struct Fields {
     buffer: Vec<u8>,
     slots: Vec<Slot>,
+    /// One bit per name that was ever added: most questions are about names that are not there.
+    seen: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.buffer.clear();
         self.slots.clear();
+        self.seen = 0;
     }
 
     /// How many lines there are.
@@ -56,6 +61,11 @@ impl Fields {
         self.slots.is_empty()
     }
 
+    /// At most so many bytes are needed to write all lines.
+    pub fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The lines in order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
         self.slots.iter().map(|slot| self.field(slot))
@@ -65,6 +75,9 @@ impl Fields {
     #[inline]
     pub fn get(&self, name: impl FieldName) -> Option<&[u8]> {
         let id = name.id();
+        if !self.may_contain(id) {
+            return None;
+        }
         let slot = self.slots.iter().find(|slot| self.is(slot, id, &name))?;
         Some(self.value(slot))
     }
@@ -84,14 +97,24 @@ impl Fields {
     #[inline]
     pub fn contains(&self, name: impl FieldName) -> bool {
         let id = name.id();
-        self.slots.iter().any(|slot| self.is(slot, id, &name))
+        self.may_contain(id) && self.slots.iter().any(|slot| self.is(slot, id, &name))
+    }
+
+    /// Whether any of these names was ever added; for skipping work that is seldom needed.
+    #[inline]
+    pub fn may_contain_any(&self, names: NameSet) -> bool {
+        self.seen & names.bits() != 0
     }
 
     /// Adds a line at the end.
     pub fn append(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
         let (text, value) = (name.text(), value.as_ref());
+        self.seen |= NameSet::of(&[name.id()]).bits();
+        self.buffer.reserve(text.len() + value.len() + 4);
         let name_start = self.write(text);
+        self.buffer.extend_from_slice(b": ");
         let value_start = self.write(value);
+        self.buffer.extend_from_slice(b"\r\n");
         self.slots.push(Slot {
             name_start,
             value_start,
@@ -104,9 +127,9 @@ impl Fields {
     /// Makes this the only line of that name, in the place of the first one, else at the end.
     pub fn set(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
         let id = name.id();
-        let Some(first) = self.slots.iter().position(|slot| self.is(slot, id, &name)) else {
-            return self.append(name, value);
-        };
+        let known = self.may_contain(id);
+        let first = if known { self.slots.iter().position(|slot| self.is(slot, id, &name)) } else { None };
+        let Some(first) = first else { return self.append(name, value) };
         let value = value.as_ref();
         let value_start = self.write(value);
         let slot = &mut self.slots[first];
@@ -118,6 +141,9 @@ impl Fields {
     /// Removes all lines of that name. Says whether there were any.
     pub fn remove(&mut self, name: impl FieldName) -> bool {
         let id = name.id();
+        if !self.may_contain(id) {
+            return false;
+        }
         let before = self.slots.len();
         self.remove_after(0, id, &name);
         self.slots.len() < before
@@ -129,6 +155,40 @@ impl Fields {
         self.slots.retain(|slot| keep(field(buffer, slot)));
     }
 
+    /// Writes the lines the test says yes to. Neighbours that stand in the buffer as they are to be written leave in
+    /// one copy.
+    pub fn write_lines(&self, out: &mut Vec<u8>, mut wanted: impl FnMut(Field<'_>) -> bool) {
+        let mut run = 0..0;
+        for slot in &self.slots {
+            if !wanted(self.field(slot)) {
+                continue;
+            }
+            let Some(line) = self.canonical(slot) else {
+                out.extend_from_slice(&self.buffer[run.clone()]);
+                run = 0..0;
+                let field = self.field(slot);
+                line(out, field.name, field.value);
+                continue;
+            };
+            if line.start != run.end {
+                out.extend_from_slice(&self.buffer[run.clone()]);
+                run.start = line.start;
+            }
+            run.end = line.end;
+        }
+        out.extend_from_slice(&self.buffer[run]);
+    }
+
+    /// Where a line stands exactly as it is written on the wire, if it does.
+    fn canonical(&self, slot: &Slot) -> Option<std::ops::Range<usize>> {
+        let start = slot.name_start as usize;
+        let value = slot.value_start as usize;
+        let end = value + slot.value_length as usize;
+        let name_end = start + usize::from(slot.name_length);
+        let adjoins = value == name_end + 2 && self.buffer.get(name_end..value) == Some(b": ");
+        (adjoins && self.buffer.get(end..end + 2) == Some(b"\r\n")).then(|| start..end + 2)
+    }
+
     /// Takes over the bytes of a parsed head in one copy; slots are then added by [`push_slot`](Self::push_slot).
     pub(super) fn adopt(&mut self, raw: &[u8]) {
         self.clear();
@@ -137,13 +197,14 @@ impl Fields {
 
     /// A line at known places of the adopted bytes.
     pub(super) fn push_slot(&mut self, name: Span, value: Span) {
-        let text = &self.buffer[name.start as usize..][..name.length as usize];
+        let id = Name::of(&self.buffer[name.start as usize..][..name.length as usize]);
+        self.seen |= NameSet::of(&[id]).bits();
         self.slots.push(Slot {
             name_start: name.start,
             value_start: value.start,
             value_length: value.length,
             name_length: name.length as u16,
-            name: Name::of(text),
+            name: id,
         });
     }
 
@@ -153,6 +214,11 @@ impl Fields {
 
     pub(super) fn span(&self, span: Span) -> &[u8] {
         &self.buffer[span.start as usize..][..span.length as usize]
+    }
+
+    #[inline]
+    fn may_contain(&self, id: Name) -> bool {
+        self.may_contain_any(NameSet::of(&[id]))
     }
 
     fn write(&mut self, bytes: &[u8]) -> u32 {
@@ -242,6 +308,29 @@ mod tests {
         assert!(fields.remove("a"));
         assert!(!fields.remove("a"));
         assert_eq!(fields.len(), 2);
+    }
+
+    #[test]
+    fn lines_are_written_canonically_whatever_they_came_from() {
+        let raw = b"A: 1\r\nB:2\r\nC:  3 \r\nD: 4\nE: 5\r\nF:\r\n";
+        let mut fields = Fields::default();
+        fields.adopt(raw);
+        let place = |text: &str, from: usize| {
+            let at = raw[from..].windows(text.len()).position(|part| part == text.as_bytes()).unwrap() + from;
+            Span { start: at as u32, length: text.len() as u32 }
+        };
+        for (name, value) in [("A", "1"), ("B", "2"), ("C", "3"), ("D", "4"), ("E", "5")] {
+            let name = place(name, 0);
+            fields.push_slot(name, place(value, name.start as usize));
+        }
+        fields.push_slot(place("F", 0), Span::default());
+        fields.append("G", "6");
+        fields.append("H", "7");
+        fields.set("A", "new");
+        fields.remove("E");
+        let mut out = Vec::new();
+        fields.write_lines(&mut out, |field| field.name != b"G");
+        assert_eq!(out, b"A: new\r\nB: 2\r\nC: 3\r\nD: 4\r\nF: \r\nH: 7\r\n");
     }
 
     #[test]

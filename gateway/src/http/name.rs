@@ -69,59 +69,71 @@ names! {
     XRealIp = "X-Real-IP",
 }
 
-/// One more than the longest known name.
-const LENGTHS: usize = 32;
+/// Slots of the table below: enough that every known name can have one of its own.
+const SLOTS: usize = 256;
 
-/// Known names by length, so that recognising one compares a handful of candidates.
-static BY_LENGTH: [&[(Name, &str)]; LENGTHS] = {
-    // Sorting by length at compile time: `GROUPED` holds the names ordered by length, `STARTS` where each begins.
-    const COUNT: usize = Name::ALL.len();
-    const GROUPED: [(Name, &str); COUNT] = {
-        let mut grouped = [(Name::Other, ""); COUNT];
-        let mut at = 0;
-        let mut length = 0;
-        while length < LENGTHS {
-            let mut i = 0;
-            while i < COUNT {
-                if Name::ALL[i].1.len() == length {
-                    grouped[at] = Name::ALL[i];
-                    at += 1;
-                }
-                i += 1;
-            }
-            length += 1;
-        }
-        assert!(at == COUNT, "a name is longer than LENGTHS");
-        grouped
-    };
-    static GROUPED_NAMES: [(Name, &str); COUNT] = GROUPED;
-    let mut by_length: [&[(Name, &str)]; LENGTHS] = [&[]; LENGTHS];
-    let mut length = 0;
-    let mut start = 0;
-    while length < LENGTHS {
-        let mut end = start;
-        while end < COUNT && GROUPED[end].1.len() == length {
-            end += 1;
-        }
-        let (_, rest) = GROUPED_NAMES.as_slice().split_at(start);
-        by_length[length] = rest.split_at(end - start).0;
-        start = end;
-        length += 1;
+/// Known names by [`slot`]: recognising one looks at a single candidate.
+static BY_SLOT: [Name; SLOTS] = {
+    let mut table = [Name::Other; SLOTS];
+    let mut at = 0;
+    while at < Name::ALL.len() {
+        let (name, text) = Name::ALL[at];
+        let slot = slot(text.as_bytes());
+        assert!(matches!(table[slot], Name::Other), "two names share a slot: change the factors in `slot`");
+        table[slot] = name;
+        at += 1;
     }
-    by_length
+    table
 };
+
+/// A number from the length and three letters of a name, whatever their case. No two known names have the same;
+/// the factors were found by trying.
+#[inline]
+const fn slot(text: &[u8]) -> usize {
+    let length = text.len();
+    if length < 2 {
+        return 0;
+    }
+    let fourth_from_end = if length < 4 { 0 } else { length - 4 };
+    let middle = (text[length / 2] | 0x20) as usize;
+    let second_last = (text[length - 2] | 0x20) as usize;
+    let fourth_last = (text[fourth_from_end] | 0x20) as usize;
+    (39 * length + 9 * middle + 44 * second_last + 35 * fourth_last) % SLOTS
+}
 
 impl Name {
     /// The number of a name in any case, or `Other`.
     #[inline]
     pub fn of(text: &[u8]) -> Name {
-        let Some(candidates) = BY_LENGTH.get(text.len()) else { return Name::Other };
-        for (name, spelling) in *candidates {
-            if spelling.as_bytes().eq_ignore_ascii_case(text) {
-                return *name;
-            }
+        let candidate = BY_SLOT[slot(text)];
+        if candidate.as_str().as_bytes().eq_ignore_ascii_case(text) { candidate } else { Name::Other }
+    }
+}
+
+/// A set of names; `Other` stands for all that have no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameSet(u64);
+
+impl NameSet {
+    /// The set of these names.
+    pub const fn of(names: &[Name]) -> NameSet {
+        const { assert!(Name::ALL.len() < 64, "a set has 64 bits") };
+        let (mut bits, mut at) = (0, 0);
+        while at < names.len() {
+            bits |= 1 << names[at] as u8;
+            at += 1;
         }
-        Name::Other
+        NameSet(bits)
+    }
+
+    /// Whether a name is in it.
+    #[inline]
+    pub const fn contains(self, name: Name) -> bool {
+        self.0 & (1 << name as u8) != 0
+    }
+
+    pub(super) const fn bits(self) -> u64 {
+        self.0
     }
 }
 
@@ -177,7 +189,9 @@ mod tests {
             assert_eq!(Name::of(text.to_lowercase().as_bytes()), *name);
             assert_eq!(Name::of(text.to_uppercase().as_bytes()), *name);
         }
-        assert_eq!(Name::of(b"x-unknown"), Name::Other);
+        for other in [&b"x-unknown"[..], b"", b"x", b"hos", b"hostt"] {
+            assert_eq!(Name::of(other), Name::Other);
+        }
         assert_eq!(Name::of(&[b'a'; 300]), Name::Other);
     }
 }

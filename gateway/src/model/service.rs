@@ -29,7 +29,8 @@ pub struct Service {
     pub tls_verify_depth: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "super::route::reference")]
     pub client_certificate: Option<Uuid>,
-    /// Ids of certificates to verify against; the system's when absent.
+    /// Ids of [`CaCertificate`](super::CaCertificate)s to verify against; the system's when absent, nothing is
+    /// trusted when empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_certificates: Option<Vec<Uuid>>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -42,7 +42,11 @@ pub struct Chain {
 
 /// What was decided for the steps that depend on the consumer. One per exchange; starts empty.
 #[derive(Debug, Default)]
-pub struct Chosen(SmallVec<[Option<u16>; 4]>);
+pub struct Chosen {
+    varying: SmallVec<[Option<u16>; 4]>,
+    /// How many steps let the request pass.
+    passed: usize,
+}
 
 /// How the access phase ended.
 #[derive(Debug)]
@@ -84,6 +88,8 @@ struct Step {
     by_consumer: HashMap<Uuid, u16>,
     /// Its place in [`Chosen`], for a step that depends on the consumer.
     varying: Option<usize>,
+    /// The plugin's place in the registry; `None` for one that nobody knows.
+    place: Option<usize>,
 }
 
 impl Plugins {
@@ -306,6 +312,7 @@ impl Step {
             by_consumer: consumers.filter_map(|consumer| Some((consumer, best(Some(consumer))?))).collect(),
             instances: instances.iter().map(|instance| (*instance).clone()).collect(),
             varying: None,
+            place: instances.first().and_then(|instance| registry::place(instance.name)),
         }
     }
 
@@ -315,13 +322,13 @@ impl Step {
         }
         let consumer = exchange.consumer.as_ref();
         let own = consumer.and_then(|consumer| self.by_consumer.get(&consumer.id).copied());
-        chosen.0.push(own.or(self.default));
+        chosen.varying.push(own.or(self.default));
         self.instance(own.or(self.default))
     }
 
     /// The instance that was chosen in the access phase; before there was one, that for nobody in particular.
     fn chosen(&self, chosen: &Chosen) -> Option<&Instance> {
-        let remembered = self.varying.and_then(|place| chosen.0.get(place).copied());
+        let remembered = self.varying.and_then(|place| chosen.varying.get(place).copied());
         self.instance(remembered.unwrap_or(self.default))
     }
 
@@ -349,22 +356,35 @@ impl Chain {
     /// Asks one plugin after another, until one answers. Those behind it are chosen all the same: their later
     /// phases run.
     pub async fn access(&self, exchange: &mut Exchange, chosen: &mut Chosen) -> ChainEnd {
-        chosen.0.clear();
+        chosen.varying.clear();
+        chosen.passed = 0;
         let mut steps = self.steps.iter();
         for step in steps.by_ref() {
-            let Some(instance) = step.choose(exchange, chosen) else { continue };
-            if !instance.phases.contains(Phases::ACCESS) {
-                continue;
-            }
-            let end = instance.access(exchange).await;
-            if !matches!(end, ChainEnd::Next) {
-                for step in steps {
-                    step.choose(exchange, chosen);
+            if let Some(instance) = step.choose(exchange, chosen)
+                && instance.phases.contains(Phases::ACCESS)
+            {
+                let end = instance.access(exchange).await;
+                if !matches!(end, ChainEnd::Next) {
+                    for step in steps {
+                        step.choose(exchange, chosen);
+                    }
+                    return end;
                 }
-                return end;
             }
+            chosen.passed += 1;
         }
         ChainEnd::Next
+    }
+
+    /// Places in the registry of the plugins that let the request pass, and of the one that ended it.
+    pub fn outcome<'a>(
+        &'a self,
+        chosen: &Chosen,
+        ended_by: Option<&str>,
+    ) -> (impl Iterator<Item = usize> + 'a, Option<usize>) {
+        let passed = self.steps.iter().take(chosen.passed).filter_map(|step| step.place);
+        let ender = self.steps.get(chosen.passed).filter(|_| ended_by.is_some());
+        (passed, ender.and_then(|step| step.place))
     }
 
     /// Lets plugins edit the head of the answer in `exchange.response`. After a failure the rest is not asked.

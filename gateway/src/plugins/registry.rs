@@ -60,6 +60,11 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     PLUGINS.iter().find(|entry| entry.name() == name)
 }
 
+/// Its place in [`PLUGINS`].
+pub fn place(name: &str) -> Option<usize> {
+    PLUGINS.iter().position(|entry| entry.name() == name)
+}
+
 /// All of them, for those who check settings.
 pub struct Registry;
 

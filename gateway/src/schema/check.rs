@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::vault::is_reference;
 use super::{Check, Custom, Errors, Fault, Field, Kind, Literal, Record, Type, cross, legacy};
 
 const REQUIRED: &str = "required field missing";
@@ -315,9 +316,4 @@ fn is_uuid(text: &str) -> bool {
             .bytes()
             .enumerate()
             .all(|(at, byte)| if hyphens.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() })
-}
-
-/// Whether a text names a secret in a vault instead of being it.
-pub(super) fn is_reference(text: &str) -> bool {
-    text.starts_with("{vault://") && text.ends_with('}')
 }

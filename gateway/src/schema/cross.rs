@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::check::{self, Shape, is_reference, quoted};
+use super::check::{self, Shape, quoted};
+use super::vault::is_reference;
 use super::{Check, Errors, Fault, Type};
 
 /// Runs one check on a record that has its defaults. What it finds goes under `@entity`; a broken condition

@@ -80,6 +80,8 @@ fn matched() -> Matched {
         ..Service::new(service, "127.0.0.1")
     };
     Matched {
+        index: 0,
+        path: None,
         route: Arc::new(route),
         service: Some(Arc::new(service)),
         captures: Vec::new(),

@@ -218,6 +218,8 @@ fn requests_of_one_service_share_a_counter_whoever_asks() {
         let route = Arc::new(crate::model::Route::new(Uuid::from_u128(7)));
         let service = Some(Arc::new(Service::new(Uuid::from_u128(service), "up")));
         exchange.matched = Some(crate::exchange::Matched {
+            index: 0,
+            path: None,
             route,
             service,
             captures: Vec::new(),

@@ -56,6 +56,8 @@ fn an_echo_tells_what_came_and_what_took_it() {
     let mut exchange = exchange("POST /re/x?y=1&y HTTP/1.1\r\nHost: a.test\r\nX-A: b\r\n\r\n");
     exchange.body = Some(Bytes::from_static(br#"{"n": 1}"#));
     exchange.matched = Some(Matched {
+        index: 0,
+        path: None,
         route: Arc::new(Route::new(Uuid::from_u128(1))),
         service: None,
         captures: vec!["/re/x".to_owned(), "x".to_owned()],

@@ -11,11 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -26,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use super::protocol::{Command, Reply};
 use super::unexpected;
 use crate::model::Secret;
+use crate::net::trust;
 use crate::plugins::environment::Resolve;
 
 /// Requests that may wait for one server.
@@ -253,52 +251,12 @@ fn tls(verify: bool) -> Result<TlsConnector, String> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?;
-    let config = if verify {
-        builder.with_platform_verifier().map_err(|error| error.to_string())?.with_no_client_auth()
+    let builder = if verify {
+        builder.with_root_certificates(trust::system()?)
     } else {
-        let any = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
-        builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anyone::new(&provider)))
     };
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
-/// Takes every certificate, for `ssl_verify: false`, which is Kong's default.
-#[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
+    Ok(TlsConnector::from(Arc::new(builder.with_no_client_auth())))
 }
 
 impl fmt::Display for Server {

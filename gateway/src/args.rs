@@ -1,0 +1,152 @@
+//! Flags and environment exactly as typed. What they mean is for `settings` to say.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// A Kong-compatible ingress gateway.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve traffic. Takes its configuration from a Kubernetes API unless --objects or --config is given.
+    #[command(after_help = "Exit codes: 0 stopped on request, 1 failed while running, 2 wrong arguments, \
+                            3 an address or the configuration can't be used at start.")]
+    Run(Box<RunArgs>),
+    /// Judge a declarative file, or a directory of Kubernetes objects, without serving it.
+    #[command(after_help = "Exit codes: 0 everything is valid, 1 something is not.")]
+    Check(CheckArgs),
+    /// Print the version.
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A file in Kong's declarative format, or a directory of Kubernetes objects in YAML.
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Take Kubernetes objects from the YAML files of this directory, and follow their changes.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub objects: Option<PathBuf>,
+    /// Take Kong's declarative file. `POST /config` on the admin port replaces it at run time.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address for HTTP, repeatable; `off` for none. [default: 0.0.0.0:8000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Vec<String>,
+    /// Address for HTTPS, repeatable; `off` for none. [default: 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    pub https: Vec<String>,
+    /// Address of the admin port. Whoever reaches it reads the configuration. [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<SocketAddr>,
+    /// Host part of the addresses that are not given.
+    #[arg(long, env = "LISTEN_ADDRESS", value_name = "IP")]
+    pub listen_address: Option<IpAddr>,
+    /// Connections on the HTTP and HTTPS addresses begin with a PROXY header, version 1 or 2.
+    #[arg(long)]
+    pub proxy_protocol: bool,
+
+    /// Threads that carry traffic. [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Peers whose X-Forwarded-* and real-ip header are believed, as addresses or CIDR ranges.
+    #[arg(long, env = "KONG_TRUSTED_IPS", value_delimiter = ',', value_name = "CIDR", value_parser = network)]
+    pub trusted_ips: Vec<IpNet>,
+    /// The header in which a trusted peer names the client.
+    #[arg(long, env = "KONG_REAL_IP_HEADER", default_value = "X-Real-IP", value_name = "NAME")]
+    pub real_ip_header: String,
+    /// Of several addresses in that header take the last that is not trusted.
+    #[arg(long, env = "KONG_REAL_IP_RECURSIVE", value_parser = switch, default_value = "off", value_name = "on|off")]
+    pub real_ip_recursive: bool,
+    /// Name server to ask, with port. [default: the system's]
+    #[arg(long, env = "CLUSTER_DNS", value_name = "ADDRESS")]
+    pub dns: Option<SocketAddr>,
+    /// After a signal to stop, keep accepting for so long, until load balancers have noticed.
+    #[arg(long, env = "SHUTDOWN_DELAY", default_value_t = 0, value_name = "SECONDS")]
+    pub shutdown_delay: u64,
+    /// Then let requests under way finish for so long.
+    #[arg(long, env = "DRAIN_DEADLINE", default_value_t = 30, value_name = "SECONDS")]
+    pub drain_deadline: u64,
+
+    #[command(flatten)]
+    pub kubernetes: KubernetesArgs,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as `gateway=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "FILTER", global = true)]
+    pub log_level: String,
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// How Kubernetes is watched. Environment names are those of Kong's controller.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct KubernetesArgs {
+    /// Kubeconfig file. [default: KUBECONFIG, ~/.kube/config, then the pod's service account]
+    #[arg(long, env = "CONTROLLER_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Class of the objects to take.
+    #[arg(long, env = "CONTROLLER_INGRESS_CLASS", default_value = "kong", value_name = "NAME")]
+    pub ingress_class: String,
+    /// Namespaces to watch. [default: all]
+    #[arg(long, env = "CONTROLLER_WATCH_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
+    pub watch_namespace: Vec<String>,
+    /// Service whose address is written to the status of Ingresses.
+    #[arg(long, env = "CONTROLLER_PUBLISH_SERVICE", value_name = "NAMESPACE/NAME")]
+    pub publish_service: Option<String>,
+    /// Addresses to write there instead.
+    #[arg(long, env = "CONTROLLER_PUBLISH_STATUS_ADDRESS", value_delimiter = ',', value_name = "ADDRESS")]
+    pub publish_status_address: Vec<String>,
+    /// Write status and Events.
+    #[arg(long, env = "CONTROLLER_UPDATE_STATUS", value_parser = switch, default_value = "true", value_name = "true|false")]
+    pub update_status: bool,
+    /// Domain of the cluster, for Services that are addressed by name.
+    #[arg(long, env = "CONTROLLER_CLUSTER_DOMAIN", default_value = "", value_name = "DOMAIN")]
+    pub cluster_domain: String,
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "expected an IP address or a CIDR range such as 10.0.0.0/8".to_owned())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" | "1" => Ok(true),
+        "off" | "false" | "0" => Ok(false),
+        _ => Err("expected on or off".to_owned()),
+    }
+}
+
+/// How this instance calls itself: `POD_NAME`, else the host's name.
+pub fn instance_name() -> Option<String> {
+    std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).or_else(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+        Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+    })
+}
+
+/// Namespace and name of the pod this runs in, as the downward API gives them.
+pub fn pod() -> Option<(String, String)> {
+    let value = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    Some((value("POD_NAMESPACE")?, value("POD_NAME")?))
+}

@@ -1,0 +1,8 @@
+//! Connections as the data plane uses them: sockets with or without TLS, buffered bytes, coarse deadlines.
+//!
+//! Everything here belongs to one worker's thread; nothing locks.
+
+pub mod deadline;
+pub mod io;
+pub mod trust;
+pub mod wire;

@@ -1,0 +1,518 @@
+//! Sends a request to a target and brings back the head of its answer: attempts, retries, time limits.
+//!
+//! Everything happens in the client connection's own task. While the answer is awaited the request's body goes
+//! on to the upstream, and a client that leaves is noticed.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use admin_api::Reason;
+use bytes::Bytes;
+
+use super::downstream::{Announced, Downstream};
+use super::failure::{Failure, Progress};
+use super::headers::{self, Onward};
+use super::upgrade;
+use super::worker::Worker;
+use crate::exchange::{Exchange, Try};
+use crate::http::head::{Method, ResponseHead, Version};
+use crate::http::http1::decode::BodyDecoder;
+use crate::http::http1::framing::{self, Framing};
+use crate::http::http1::parse;
+use crate::http::name::Name;
+use crate::net::wire::{Wire, WireError};
+use crate::snapshot::{CompiledService, Place};
+use crate::upstream::choose::{Chooser, NoTarget, Target, Tried};
+use crate::upstream::connect;
+use crate::upstream::pool::Destination;
+
+/// A request body up to this size is read before a target is chosen: a slow client then costs no upstream
+/// connection, and another attempt can send the body again.
+const BUFFERED: usize = 64 << 10;
+/// Interim answers passed on before the final one.
+const MOST_INTERIM: u32 = 16;
+
+/// An upstream that has begun to answer: its head is in `exchange.response`, the body still to come.
+pub struct Answering {
+    pub connection: Connection,
+    pub body: BodyDecoder,
+    /// The connection may carry another request afterwards.
+    pub reusable: bool,
+    /// The upstream agreed to speak WebSocket.
+    pub websocket: bool,
+    pub read_timeout_ms: u64,
+    /// Busy until the exchange is over.
+    _target: Target,
+}
+
+/// A connection to a target, with the request's body still going out over it.
+pub struct Connection {
+    pub wire: Wire,
+    pub destination: Destination,
+    pub requests: u32,
+    pub sending: Sending,
+}
+
+/// The request's body on its way to the upstream.
+pub struct Sending {
+    framing: Framing,
+    done: bool,
+    /// The upstream takes no more; it may have answered already.
+    refused: bool,
+    /// Bytes that may still come before the request is too large.
+    allowance: u64,
+}
+
+/// What was read of the body before anything was sent.
+struct Gathered {
+    bytes: Bytes,
+    framing: Framing,
+    /// There is nothing more to come.
+    complete: bool,
+}
+
+/// Brings the request to a target of the route's service.
+///
+/// # Errors
+/// Why no target answered; attempts are in `exchange.tries`.
+pub async fn request<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    service: &CompiledService,
+    down: &mut D,
+) -> Result<Answering, Failure> {
+    let websocket = upgrade::wants_websocket(&exchange.request.fields);
+    let gathered = gather(worker, exchange, down).await?;
+    let mut tried = Tried::default();
+    let mut left = service.service.retries;
+    let mut last_failure = None;
+    loop {
+        let begun = worker.now_us();
+        let mut target = match choose_target(worker, service, exchange, &mut tried).await {
+            Ok(target) => target,
+            // What the last attempt died of says more than that nobody is left.
+            Err(failure) => return Err(last_failure.unwrap_or(failure)),
+        };
+        let chosen = worker.now_us();
+        let balancer_us = chosen.saturating_sub(begun);
+        exchange.times.forwarded_us.get_or_insert(exchange.elapsed_us(chosen));
+        exchange.tries.push(Try {
+            address: target.address,
+            balancer_start_ns: begun * 1_000,
+            balancer_ns: balancer_us * 1_000,
+            code: None,
+            failed: false,
+            status: None,
+        });
+        let mut attempt =
+            Attempt { worker, service, gathered: &gathered, target: &target, websocket, reused: false };
+        let result = attempt.run(exchange, down).await;
+        let was_reused = attempt.reused;
+        let forwarded_us = exchange.times.forwarded_us.unwrap_or_default();
+        exchange.times.upstream_us = Some(exchange.elapsed_us(worker.now_us()).saturating_sub(forwarded_us));
+        let failure = match result {
+            Ok((connection, body, reusable)) => {
+                let status = exchange.response.status;
+                if let Some(last) = exchange.tries.last_mut() {
+                    last.status = Some(status);
+                }
+                let took = Duration::from_micros(worker.now_us().saturating_sub(chosen));
+                target.answered(status, took, worker.deadlines.now_ms());
+                return Ok(Answering::new(connection, body, reusable, service, exchange, target));
+            }
+            Err(failure) => failure,
+        };
+        target.failed(failure.reason);
+        let was_stale = was_reused && failure.reason == Reason::UpstreamReset;
+        let repeatable = may_retry(exchange, &gathered, &failure);
+        if let Some(last) = exchange.tries.last_mut() {
+            // As in Kong an attempt that could not be followed by another for its method's sake has neither.
+            last.failed = repeatable;
+            last.code = repeatable.then(|| failure.attempt_code());
+        }
+        if !repeatable || (left == 0 && !was_stale) {
+            return Err(failure);
+        }
+        // A connection that had died in the pool says nothing about its target.
+        if !was_stale {
+            left -= 1;
+            tried.add(&target);
+        }
+        last_failure = Some(failure);
+    }
+}
+
+async fn choose_target(
+    worker: &Worker,
+    service: &CompiledService,
+    exchange: &mut Exchange,
+    tried: &mut Tried,
+) -> Result<Target, Failure> {
+    let protocol = service.service.protocol;
+    let chosen = match &service.place {
+        Place::Direct(endpoint) => Target::direct(endpoint, protocol, &worker.resolver).await,
+        Place::Group(group) => {
+            let cursor = worker.cursor(group.upstream.id);
+            let chooser = Chooser {
+                resolver: &worker.resolver,
+                cursor: &cursor,
+                worker: worker.counters.index,
+                now_ms: worker.deadlines.now_ms(),
+            };
+            Target::of_group(group, protocol, exchange, tried, chooser).await
+        }
+        Place::Broken(cause) => {
+            return Err(Failure::new(Reason::Misconfigured, cause.clone(), Progress::NotSent));
+        }
+    };
+    chosen.map_err(|nobody| match nobody {
+        NoTarget::Nobody => Failure::new(Reason::NoTarget, "no target is left", Progress::NotSent),
+        NoTarget::Name(error) => Failure::new(
+            Reason::NameResolution,
+            format!("{}: {error}", service.service.host),
+            Progress::NotSent,
+        ),
+    })
+}
+
+/// Another attempt is safe when nothing was sent, or when the request may be repeated and its body can be.
+fn may_retry(exchange: &Exchange, gathered: &Gathered, failure: &Failure) -> bool {
+    match failure.progress {
+        Progress::NotSent => gathered.complete || failure.reason != Reason::ClientGone,
+        Progress::Sent => gathered.complete && is_repeatable(exchange.request.method()),
+        Progress::Answered => false,
+    }
+}
+
+/// nginx's rule, which is Kong's: everything but POST, PATCH and LOCK. Of the unknown ones none is repeated.
+fn is_repeatable(method: Method) -> bool {
+    !matches!(method, Method::Post | Method::Patch | Method::Other | Method::Connect)
+}
+
+/// Reads a short body whole, if the route wants that.
+async fn gather<D: Downstream>(
+    worker: &Worker,
+    exchange: &mut Exchange,
+    down: &mut D,
+) -> Result<Gathered, Failure> {
+    if let Some(body) = exchange.body.take() {
+        let framing = Framing::Length(body.len() as u64);
+        return Ok(Gathered { bytes: body, framing, complete: down.body_done() });
+    }
+    let announced = down.announced();
+    let framing = match announced {
+        Announced::Nothing => {
+            // Kong says so for methods whose lack of a body means something.
+            return Ok(Gathered { bytes: Bytes::new(), framing: Framing::None, complete: true });
+        }
+        Announced::Known(length) => Framing::Length(length),
+        Announced::Unknown => Framing::Chunked,
+    };
+    let short = !matches!(announced, Announced::Known(length) if length > BUFFERED as u64);
+    let buffers = exchange.route().is_some_and(|route| route.request_buffering);
+    if !buffers || !short {
+        return Ok(Gathered { bytes: Bytes::new(), framing, complete: false });
+    }
+    let (bytes, complete) = read_body(worker, down, BUFFERED, exchange.body_limit).await?;
+    let framing = if complete { Framing::Length(bytes.len() as u64) } else { framing };
+    Ok(Gathered { bytes: bytes.into(), framing, complete })
+}
+
+/// Reads the request's body until it is complete or `most` bytes have come. Says whether it is complete.
+pub async fn read_body<D: Downstream>(
+    worker: &Worker,
+    down: &mut D,
+    most: usize,
+    limit: Option<u64>,
+) -> Result<(Vec<u8>, bool), Failure> {
+    let mut bytes = Vec::new();
+    let idle_ms = worker.settings.timeouts.body_ms;
+    down.deadline().set(idle_ms);
+    poll_fn(|context| {
+        if down.invite_body(context).is_err() || matches!(down.poll_flush(context), Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(gone(Progress::NotSent)));
+        }
+        let mut scratch = worker.scratch.borrow_mut();
+        loop {
+            match down.poll_body(context, &mut scratch) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(client_failure(&error, Progress::NotSent)));
+                }
+                Poll::Ready(Ok(piece)) => {
+                    bytes.extend_from_slice(&scratch[..piece.payload]);
+                    if limit.is_some_and(|limit| bytes.len() as u64 > limit) {
+                        return Poll::Ready(Err(too_large(Progress::NotSent)));
+                    }
+                    if piece.done || bytes.len() >= most {
+                        return Poll::Ready(Ok(piece.done));
+                    }
+                    down.deadline().set(idle_ms);
+                }
+            }
+        }
+    })
+    .await
+    .map(|complete| (bytes, complete))
+}
+
+/// One attempt.
+struct Attempt<'a> {
+    worker: &'a Worker,
+    service: &'a CompiledService,
+    gathered: &'a Gathered,
+    target: &'a Target,
+    websocket: bool,
+    /// The connection came from the pool.
+    reused: bool,
+}
+
+impl Attempt<'_> {
+    async fn run<D: Downstream>(
+        &mut self,
+        exchange: &mut Exchange,
+        down: &mut D,
+    ) -> Result<(Connection, BodyDecoder, bool), Failure> {
+        let service = &self.service.service;
+        let tls = self.service.tls.as_ref();
+        let destination =
+            Destination { address: self.target.address, tls: tls.map_or(0, |tls| tls.identity) };
+        let (mut wire, requests) = match self.worker.pool.take(destination) {
+            Some(lent) => {
+                self.reused = true;
+                (lent.wire, lent.requests)
+            }
+            None => {
+                let timeout_ms = u64::from(service.connect_timeout);
+                let connecting = connect::connect(self.target.address, tls, down.deadline(), timeout_ms);
+                let io = connecting
+                    .await
+                    .map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))?;
+                (Wire::new(io), 0)
+            }
+        };
+        let keeps_host = exchange.route().is_some_and(|route| route.preserve_host);
+        let clients = exchange.request.fields.get(Name::Host).filter(|_| keeps_host);
+        let onward = Onward {
+            host: clients.unwrap_or(self.target.host_header.as_bytes()),
+            framing: self.gathered.framing,
+            prefix: exchange.stripped_prefix(),
+            websocket: self.websocket,
+        };
+        headers::to_upstream(wire.output(), exchange, &onward);
+        let mut sending = Sending {
+            framing: self.gathered.framing,
+            done: self.gathered.complete,
+            refused: false,
+            allowance: exchange.body_limit.unwrap_or(u64::MAX),
+        };
+        self.exchange_heads(exchange, down, &mut wire, &mut sending).await?;
+        let head = &exchange.response;
+        let framing = framing::of_response(exchange.request.method(), head)
+            .map_err(|error| invalid(error.to_string()))?;
+        let keeps_alive = match head.version {
+            Version::Http10 => headers::connection_lists(&head.fields, b"keep-alive"),
+            _ => !headers::connection_lists(&head.fields, b"close"),
+        };
+        let reusable = framing != Framing::UntilClose && head.status != 101 && keeps_alive;
+        let connection = Connection { wire, destination, requests: requests + 1, sending };
+        Ok((connection, BodyDecoder::new(framing), reusable))
+    }
+
+    /// Sends the request and reads until the final answer's head is there.
+    async fn exchange_heads<D: Downstream>(
+        &self,
+        exchange: &mut Exchange,
+        down: &mut D,
+        wire: &mut Wire,
+        sending: &mut Sending,
+    ) -> Result<(), Failure> {
+        let service = &self.service.service;
+        let read_ms = u64::from(service.read_timeout);
+        let limits = self.worker.settings.answer_limits;
+        let (mut begun, mut interim) = (false, 0);
+        let mut head = std::mem::take(&mut exchange.response);
+        let result = poll_fn(|context| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            if !begun {
+                begun = true;
+                down.deadline().set(if sending.done {
+                    read_ms
+                } else {
+                    self.worker.settings.timeouts.body_ms
+                });
+                if wire.send(context, sending.framing, &self.gathered.bytes).is_err() {
+                    sending.refused = true;
+                }
+                if sending.done && wire.end(context, sending.framing, None).is_err() {
+                    sending.refused = true;
+                }
+            }
+            if !sending.done || wire.has_unsent() {
+                match sending.advance(context, &mut scratch, self.worker, down, wire) {
+                    Poll::Ready(Ok(())) => down.deadline().set(read_ms),
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => {}
+                }
+            }
+            loop {
+                let parse = |bytes: &[u8]| parse::response(bytes, &mut head, &limits);
+                match wire.poll_head(context, &mut scratch, down.deadline(), parse) {
+                    Poll::Ready(Ok(())) if is_interim(&head) => {
+                        interim += 1;
+                        if interim > MOST_INTERIM {
+                            return Poll::Ready(Err(invalid("too many interim answers".to_owned())));
+                        }
+                        if head.status != 100 && down.interim(context, &head).is_err() {
+                            return Poll::Ready(Err(gone(Progress::Sent)));
+                        }
+                        let _ = down.poll_flush(context);
+                    }
+                    Poll::Ready(Ok(())) if head.status == 101 && !self.websocket => {
+                        return Poll::Ready(Err(invalid("an upgrade that nobody asked for".to_owned())));
+                    }
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Err(self.upstream_failure(error, sending, wire)));
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            if down.poll_gone(context).is_ready() {
+                return Poll::Ready(Err(gone(Progress::Sent)));
+            }
+            Poll::Pending
+        })
+        .await;
+        exchange.response = head;
+        result
+    }
+
+    fn upstream_failure(&self, error: WireError, sending: &Sending, wire: &Wire) -> Failure {
+        let address = self.target.address;
+        // A reused connection that ends before it took anything was dead before we knew.
+        let progress = if self.reused && wire.bytes_out == 0 { Progress::NotSent } else { Progress::Sent };
+        match error {
+            WireError::Closed => {
+                Failure::new(Reason::UpstreamReset, format!("{address} closed without an answer"), progress)
+            }
+            WireError::Io(error) => {
+                Failure::new(Reason::UpstreamReset, format!("{address}: {error}"), progress)
+            }
+            WireError::TimedOut if !sending.done && !wire.has_unsent() => Failure::new(
+                Reason::RequestTimeout,
+                "the client stopped sending its body".to_owned(),
+                Progress::Sent,
+            ),
+            WireError::TimedOut => {
+                Failure::new(Reason::UpstreamTimeout, format!("{address} did not answer in time"), progress)
+            }
+            WireError::Truncated => Failure::new(
+                Reason::UpstreamReset,
+                format!("{address} closed within the head of its answer"),
+                Progress::Sent,
+            ),
+            WireError::Head(error) => invalid(format!("{address}: {error}")),
+            WireError::Chunk(error) => invalid(format!("{address}: {error}")),
+        }
+    }
+}
+
+impl Answering {
+    fn new(
+        connection: Connection,
+        body: BodyDecoder,
+        reusable: bool,
+        service: &CompiledService,
+        exchange: &Exchange,
+        target: Target,
+    ) -> Answering {
+        let websocket = exchange.response.status == 101;
+        let read_timeout_ms = u64::from(service.service.read_timeout);
+        Answering { connection, body, reusable, websocket, read_timeout_ms, _target: target }
+    }
+}
+
+impl Sending {
+    /// Whether the whole request has left.
+    pub fn is_over(&self) -> bool {
+        self.done || self.refused
+    }
+
+    /// Moves the body on as far as that goes now. Ready when it is over.
+    pub fn advance<D: Downstream>(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+        worker: &Worker,
+        down: &mut D,
+        wire: &mut Wire,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            if self.refused {
+                return Poll::Ready(Ok(()));
+            }
+            match wire.poll_flush(context, down.deadline()) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(WireError::TimedOut)) => {
+                    let detail = "the target stopped taking the request";
+                    return Poll::Ready(Err(Failure::new(Reason::UpstreamTimeout, detail, Progress::Sent)));
+                }
+                // It may have answered before it closed, so reading goes on.
+                Poll::Ready(Err(_)) => self.refused = true,
+                Poll::Pending => return Poll::Pending,
+            }
+            if self.done || self.refused {
+                return Poll::Ready(Ok(()));
+            }
+            if down.invite_body(context).is_err() || matches!(down.poll_flush(context), Poll::Ready(Err(_))) {
+                return Poll::Ready(Err(gone(Progress::Sent)));
+            }
+            let piece = match down.poll_body(context, scratch) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(client_failure(&error, Progress::Sent))),
+                Poll::Ready(Ok(piece)) => piece,
+            };
+            down.deadline().set(worker.settings.timeouts.body_ms);
+            let Some(allowance) = self.allowance.checked_sub(piece.payload as u64) else {
+                return Poll::Ready(Err(too_large(Progress::Sent)));
+            };
+            self.allowance = allowance;
+            let mut sent = wire.send(context, self.framing, &scratch[..piece.payload]);
+            if piece.done && sent.is_ok() {
+                self.done = true;
+                sent = wire.end(context, self.framing, None);
+            }
+            if sent.is_err() {
+                self.refused = true;
+            }
+        }
+    }
+}
+
+fn is_interim(head: &ResponseHead) -> bool {
+    (100..200).contains(&head.status) && head.status != 101
+}
+
+fn gone(progress: Progress) -> Failure {
+    Failure::new(Reason::ClientGone, "the client closed the connection", progress)
+}
+
+fn too_large(progress: Progress) -> Failure {
+    Failure::new(Reason::BodyTooLarge, "the body is longer than a plugin allows", progress)
+}
+
+fn invalid(detail: String) -> Failure {
+    Failure::new(Reason::UpstreamInvalid, detail, Progress::Answered)
+}
+
+fn client_failure(error: &WireError, progress: Progress) -> Failure {
+    match error {
+        WireError::Chunk(error) => Failure::new(Reason::BadRequest, error.to_string(), progress),
+        WireError::TimedOut => {
+            Failure::new(Reason::RequestTimeout, "the client stopped sending its body", progress)
+        }
+        _ => gone(progress),
+    }
+}

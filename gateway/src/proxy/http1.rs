@@ -1,0 +1,384 @@
+//! A client connection that speaks HTTP/1.x: one request after the other until one side has had enough.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use admin_api::Reason;
+
+use super::downstream::{Announced, Downstream, Length, Start};
+use super::headers::{self, After};
+use super::rewind::Rewind;
+use super::worker::Worker;
+use super::{exchange, http2};
+use crate::exchange::{Answer, Client};
+use crate::http::fields::Fields;
+use crate::http::head::{RequestHead, ResponseHead, Version};
+use crate::http::http1::decode::BodyDecoder;
+use crate::http::http1::encode;
+use crate::http::http1::framing::{self, Framing, FramingError};
+use crate::http::http1::parse::{self, HeadError};
+use crate::http::name::Name;
+use crate::net::deadline::Deadline;
+use crate::net::io::Io;
+use crate::net::wire::{Piece, Wire, WireError};
+
+/// An unread request body up to this size is read and dropped to keep the connection.
+const DRAINED: u64 = 64 << 10;
+/// How long a connection that we close stays half-open, so that the client can read our answer, in milliseconds.
+const LINGER_MS: u64 = 2_000;
+
+/// One connection, and the exchange under way on it.
+pub struct Http1 {
+    worker: Rc<Worker>,
+    wire: Wire,
+    deadline: Deadline,
+    version: Version,
+    announced: Announced,
+    body: BodyDecoder,
+    /// The client waits for 100 Continue before it sends the body.
+    waits_for_invitation: bool,
+    wants_keep_alive: bool,
+    framing: Framing,
+    after: After,
+    requests: u32,
+    opened_ms: u64,
+    /// Byte counts of the wire when the exchange began.
+    mark: (u64, u64),
+}
+
+/// Serves a connection to its end.
+pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
+    let mut connection = Http1::new(&worker, io);
+    loop {
+        let mut spare = worker.take_spare();
+        let (started_us, refused) = match connection.next_head(&mut spare.request).await {
+            Ok(started_us) => (started_us, connection.begin(&spare.request)),
+            Err(WireError::Head(HeadError::Http2)) if connection.requests == 0 => {
+                let (io, ahead) = connection.wire.into_parts();
+                return http2::serve(worker, Rewind::new(ahead, io), client).await;
+            }
+            Err(error) => match front_end_answer(&error) {
+                Some(answer) => {
+                    // As in nginx, a line that is too long is not looked into.
+                    if !matches!(error, WireError::Head(HeadError::LineTooLong)) {
+                        parse::salvage(connection.wire.input(), &mut spare.request);
+                    }
+                    (worker.now_us(), Some(connection.refuse(answer)))
+                }
+                None => break,
+            },
+        };
+        // On the heap, so that an idle connection does not keep the memory of an exchange.
+        Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, refused)).await;
+        if connection.after == After::Upgrade {
+            return;
+        }
+        if connection.after == After::Close || !connection.drain().await {
+            break;
+        }
+    }
+    connection.close().await;
+}
+
+/// Tells a client that it speaks in clear to a port for TLS.
+pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client) {
+    let mut connection = Http1::new(&worker, io);
+    let mut spare = worker.take_spare();
+    let Ok(started_us) = connection.next_head(&mut spare.request).await else { return };
+    let detail = "The plain HTTP request was sent to HTTPS port";
+    let answer = connection.refuse(Answer::Page { status: 400, detail, reason: Reason::BadRequest });
+    Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, Some(answer))).await;
+    connection.close().await;
+}
+
+impl Http1 {
+    fn new(worker: &Rc<Worker>, io: Io) -> Http1 {
+        Http1 {
+            worker: Rc::clone(worker),
+            wire: Wire::new(io),
+            deadline: worker.deadlines.register(),
+            version: Version::Http11,
+            announced: Announced::Nothing,
+            body: BodyDecoder::Done,
+            waits_for_invitation: false,
+            wants_keep_alive: true,
+            framing: Framing::None,
+            after: After::KeepAlive,
+            requests: 0,
+            opened_ms: worker.deadlines.now_ms(),
+            mark: (0, 0),
+        }
+    }
+
+    /// Makes an answer the last one.
+    fn refuse(&mut self, answer: Answer) -> Answer {
+        self.announced = Announced::Nothing;
+        self.body = BodyDecoder::Done;
+        self.wants_keep_alive = false;
+        answer
+    }
+
+    /// Waits for the next request and reads its head. Gives the time of its first byte.
+    async fn next_head(&mut self, head: &mut RequestHead) -> Result<u64, WireError> {
+        let timeouts = self.worker.settings.timeouts;
+        self.wire.shrink();
+        let first = self.requests == 0;
+        // Not for TLS, whose records may lie decrypted in the stream while the socket is silent.
+        if !first && !self.wire.has_input() && matches!(self.wire.io(), Io::Tcp(_)) {
+            self.deadline.set(timeouts.keep_alive_ms);
+            poll_fn(|context| {
+                if self.worker.drains() {
+                    return Poll::Ready(Err(WireError::Closed));
+                }
+                match self.wire.io().tcp().poll_read_ready(context) {
+                    Poll::Ready(_) => Poll::Ready(Ok(())),
+                    Poll::Pending => match self.deadline.check(context) {
+                        Ok(()) => Poll::Pending,
+                        Err(_) => Poll::Ready(Err(WireError::Closed)),
+                    },
+                }
+            })
+            .await?;
+        }
+        let started_us = self.worker.now_us();
+        self.mark = (self.wire.bytes_in, self.wire.bytes_out);
+        self.deadline.set(if first || self.wire.has_input() {
+            timeouts.head_ms
+        } else {
+            timeouts.keep_alive_ms
+        });
+        let limits = self.worker.settings.head_limits;
+        poll_fn(|context| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            let parse = |bytes: &[u8]| {
+                // A client that knows we speak HTTP/2 begins with its preface (RFC 9113 §3.3).
+                if bytes.starts_with(b"PRI * HTTP/2.0\r\n") {
+                    return Err(HeadError::Http2);
+                }
+                parse::request(bytes, head, &limits)
+            };
+            self.wire.poll_head(context, &mut scratch, &self.deadline, parse)
+        })
+        .await
+        .map_err(|error| match error {
+            // Nobody has asked anything, so nobody is told.
+            WireError::TimedOut if !self.wire.has_input() => WireError::Closed,
+            other => other,
+        })?;
+        Ok(started_us)
+    }
+
+    /// Takes the framing and the wishes of a new request; gives the answer when it must be refused.
+    fn begin(&mut self, head: &RequestHead) -> Option<Answer> {
+        self.requests += 1;
+        self.version = head.version;
+        self.after = After::KeepAlive;
+        let fields = &head.fields;
+        self.wants_keep_alive = match head.version {
+            Version::Http10 => headers::connection_lists(fields, b"keep-alive"),
+            _ => !fields.contains(Name::Connection) || !headers::connection_lists(fields, b"close"),
+        };
+        let expects =
+            fields.get(Name::Expect).is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        self.waits_for_invitation = expects && head.version == Version::Http11;
+        match framing::of_request(head) {
+            Ok(framing) => {
+                self.announced = match framing {
+                    Framing::None | Framing::Length(0) => Announced::Nothing,
+                    Framing::Length(length) => Announced::Known(length),
+                    _ => Announced::Unknown,
+                };
+                self.body = BodyDecoder::new(framing);
+                None
+            }
+            Err(FramingError::Coding) => {
+                Some(self.refuse(Answer::Page { status: 501, detail: "", reason: Reason::BadRequest }))
+            }
+            Err(_) => Some(self.refuse(Answer::FrontEnd { status: 400, reason: Reason::BadRequest })),
+        }
+    }
+
+    /// Reads what is left of a request's body, within bounds. Says whether the connection can go on.
+    async fn drain(&mut self) -> bool {
+        if self.body.is_done() {
+            return true;
+        }
+        self.deadline.set(self.worker.settings.timeouts.body_ms);
+        let mut left = DRAINED;
+        poll_fn(|context| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            loop {
+                match self.wire.poll_body(context, &mut scratch, &self.deadline, &mut self.body) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(piece)) if piece.done => return Poll::Ready(true),
+                    Poll::Ready(Ok(piece)) if piece.payload as u64 <= left => left -= piece.payload as u64,
+                    Poll::Ready(_) => return Poll::Ready(false),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Ends the connection so that the client can still read what was sent: a reset would take it away.
+    async fn close(&mut self) {
+        self.deadline.set(LINGER_MS);
+        let flushed = poll_fn(|context| self.wire.poll_flush(context, &self.deadline)).await;
+        if flushed.is_err() || poll_fn(|context| self.wire.poll_shutdown(context)).await.is_err() {
+            return;
+        }
+        if self.body.is_done() && !self.wire.has_input() {
+            return;
+        }
+        poll_fn(|context| {
+            let mut scratch = self.worker.scratch.borrow_mut();
+            loop {
+                match self.wire.poll_raw(context, &mut scratch) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending if self.deadline.check(context).is_ok() => return Poll::Pending,
+                    Poll::Pending => return Poll::Ready(()),
+                }
+            }
+        })
+        .await;
+    }
+
+    fn may_go_on(&self) -> bool {
+        let limits = &self.worker.settings.connection_limits;
+        let age_ms = self.worker.deadlines.now_ms().saturating_sub(self.opened_ms);
+        self.wants_keep_alive
+            && self.requests < limits.requests
+            && age_ms < limits.age_ms
+            && !self.worker.drains()
+            && match (&self.body, self.announced) {
+                (BodyDecoder::Done, _) => true,
+                // A client that waits for an invitation may never send the body.
+                _ if self.waits_for_invitation => false,
+                (BodyDecoder::Length(left), _) => *left <= DRAINED,
+                _ => true,
+            }
+    }
+}
+
+impl Downstream for Http1 {
+    fn announced(&self) -> Announced {
+        self.announced
+    }
+
+    fn body_done(&self) -> bool {
+        self.body.is_done()
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<Piece, WireError>> {
+        self.wire.poll_body(context, scratch, &self.deadline, &mut self.body)
+    }
+
+    fn invite_body(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        if std::mem::take(&mut self.waits_for_invitation) {
+            self.wire.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        Ok(())
+    }
+
+    fn interim(&mut self, _: &mut Context<'_>, head: &ResponseHead) -> io::Result<()> {
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        let out = self.wire.output();
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(itoa::Buffer::new().format(head.status).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(encode::reason_phrase(head.status).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        headers::end_to_end_lines(out, &head.fields);
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    fn start(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: &crate::exchange::Exchange,
+        answer: Start<'_>,
+    ) -> io::Result<()> {
+        self.framing = match answer.length {
+            Length::Known(length) => Framing::Length(length),
+            Length::Unknown if self.version == Version::Http10 => Framing::UntilClose,
+            Length::Unknown => Framing::Chunked,
+            Length::Absent(_) => Framing::None,
+        };
+        self.after = if answer.upgrade {
+            After::Upgrade
+        } else if answer.close || self.framing == Framing::UntilClose || !self.may_go_on() {
+            After::Close
+        } else {
+            After::KeepAlive
+        };
+        let announced = match answer.length {
+            Length::Absent(Some(length)) => Framing::Length(length),
+            _ => self.framing,
+        };
+        let (framing, after) = (self.framing, self.after);
+        headers::to_client(self.wire.output(), exchange, announced, after, answer.date);
+        if answer.complete && self.framing == Framing::Chunked {
+            encode::body(self.wire.output(), framing, answer.first);
+            return self.wire.end(context, framing, None);
+        }
+        self.wire.send(context, framing, answer.first)
+    }
+
+    fn send(&mut self, context: &mut Context<'_>, payload: &[u8]) -> io::Result<()> {
+        self.wire.send(context, self.framing, payload)
+    }
+
+    fn end(&mut self, context: &mut Context<'_>, trailers: Option<&Fields>) -> io::Result<()> {
+        self.wire.end(context, self.framing, trailers)
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        self.wire.poll_flush(context, &self.deadline)
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        // While a body is still to come, reading it tells.
+        if self.body.is_done() { self.wire.poll_closed(context) } else { Poll::Pending }
+    }
+
+    fn abort(&mut self) {
+        self.after = After::Close;
+        self.body = BodyDecoder::Done;
+        // Closing with an unfinished body tells; for a body that lasts until the close only a reset does.
+        if self.framing == Framing::UntilClose {
+            let _ = socket2::SockRef::from(self.wire.io().tcp()).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    fn wire(&mut self) -> Option<&mut Wire> {
+        Some(&mut self.wire)
+    }
+
+    fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    fn transferred(&self) -> (u64, u64) {
+        (self.wire.bytes_in - self.mark.0, self.wire.bytes_out - self.mark.1)
+    }
+}
+
+/// What a client is told whose request could not even be read; `None` when there is nobody to tell.
+fn front_end_answer(error: &WireError) -> Option<Answer> {
+    let (status, reason) = match error {
+        WireError::Head(HeadError::LineTooLong) => (414, Reason::HeaderTooLarge),
+        WireError::Head(HeadError::TooLarge | HeadError::TooMany) => (494, Reason::HeaderTooLarge),
+        WireError::Head(HeadError::Version) => {
+            return Some(Answer::Page { status: 505, detail: "", reason: Reason::BadRequest });
+        }
+        WireError::Head(_) => (400, Reason::BadRequest),
+        WireError::TimedOut => (408, Reason::RequestTimeout),
+        _ => return None,
+    };
+    Some(Answer::FrontEnd { status, reason })
+}

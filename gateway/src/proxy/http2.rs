@@ -1,0 +1,440 @@
+//! A client connection that speaks HTTP/2, by hyper. Its streams are translated at the edge: behind this file
+//! there is one kind of exchange.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::oneshot;
+
+use super::downstream::{Announced, Downstream, Length, Start};
+use super::exchange;
+use super::rewind::Rewind;
+use super::worker::Worker;
+use crate::exchange::{Client, Exchange};
+use crate::http::fields::Fields;
+use crate::http::head::{RequestHead, ResponseHead, Version};
+use crate::http::name::{Name, NameSet};
+use crate::net::deadline::Deadline;
+use crate::net::wire::{Piece, Wire, WireError};
+
+/// Unsent bytes of an answer's body that a stream may hold before it asks for no more.
+const QUEUED: usize = 64 << 10;
+
+/// Lines that have no place in HTTP/2 (RFC 9113 §8.2.2).
+const NOT_IN_HTTP2: NameSet = NameSet::of(&[
+    Name::Connection,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::TransferEncoding,
+    Name::Upgrade,
+    Name::ContentLength,
+]);
+
+/// Serves a connection to its end.
+pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
+    let client = Rc::new(client);
+    let limits = &worker.settings.http2;
+    let streams = Rc::new(Cell::new(0_usize));
+    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(limits.streams)
+        .initial_stream_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_header_list_size(worker.settings.head_limits.head as u32)
+        .max_pending_accept_reset_streams(Some(limits.pending_resets))
+        .max_local_error_reset_streams(Some(limits.own_resets))
+        .max_send_buf_size(QUEUED)
+        .keep_alive_interval(Some(limits.ping_interval))
+        .keep_alive_timeout(limits.ping_timeout);
+    let service = service_fn({
+        let (worker, streams) = (Rc::clone(&worker), Rc::clone(&streams));
+        move |request| respond(Rc::clone(&worker), Rc::clone(&client), Rc::clone(&streams), request)
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let deadline = worker.deadlines.register();
+    let idle_ms = worker.settings.timeouts.keep_alive_ms;
+    let (mut idle_since, mut ending) = (None, false);
+    poll_fn(|context| {
+        if let Poll::Ready(result) = connection.as_mut().poll(context) {
+            if let Err(error) = result {
+                tracing::debug!("an HTTP/2 connection ended: {error}");
+            }
+            return Poll::Ready(());
+        }
+        // Without a stream the connection may idle for a while and is then told to go, as it is when we drain.
+        if streams.get() > 0 {
+            idle_since = None;
+            deadline.clear();
+        } else if idle_since.is_none() {
+            idle_since = Some(());
+            deadline.set(idle_ms);
+        }
+        let late = deadline.check(context).is_err();
+        if (late || worker.drains()) && !ending {
+            ending = true;
+            connection.as_mut().graceful_shutdown();
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+async fn respond(
+    worker: Rc<Worker>,
+    client: Rc<Client>,
+    streams: Rc<Cell<usize>>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Outgoing>, Broken> {
+    let started_us = worker.now_us();
+    let mut spare = worker.take_spare();
+    let body = translate(request, &mut spare.request);
+    let (answer, answered) = oneshot::channel();
+    let stream = Stream {
+        announced: announced(&body, &spare.request),
+        incoming: body,
+        left_over: Bytes::new(),
+        answer: Some(answer),
+        pipe: Rc::default(),
+        deadline: worker.deadlines.register(),
+        read: 0,
+        written: 0,
+    };
+    streams.set(streams.get() + 1);
+    let guard = Leave(streams);
+    tokio::task::spawn_local(async move {
+        let mut stream = stream;
+        exchange::run(&worker, &mut stream, &client, spare, started_us, None).await;
+        drop(guard);
+    });
+    // An exchange that ends without an answer resets the stream.
+    answered.await.map_err(|_| Broken)
+}
+
+struct Leave(Rc<Cell<usize>>);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// One stream with its exchange.
+struct Stream {
+    announced: Announced,
+    incoming: Incoming,
+    /// What did not fit into the scratch buffer.
+    left_over: Bytes,
+    answer: Option<oneshot::Sender<hyper::Response<Outgoing>>>,
+    pipe: Rc<RefCell<Pipe>>,
+    deadline: Deadline,
+    read: u64,
+    written: u64,
+}
+
+/// The answer's body between the exchange that makes it and hyper that sends it.
+#[derive(Default)]
+struct Pipe {
+    frames: VecDeque<Frame<Bytes>>,
+    queued: usize,
+    ended: bool,
+    aborted: bool,
+    gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// hyper's end of the pipe.
+struct Outgoing {
+    pipe: Rc<RefCell<Pipe>>,
+    length: Option<u64>,
+}
+
+/// The stream can't be completed and is reset.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was broken off")]
+struct Broken;
+
+/// Spawns hyper's tasks on the worker's own thread.
+#[derive(Clone)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            future.await;
+        });
+    }
+}
+
+/// Puts the request's head into our form. `:authority` decides; a Host line beside it is dropped.
+fn translate(request: hyper::Request<Incoming>, head: &mut RequestHead) -> Incoming {
+    let (parts, body) = request.into_parts();
+    head.clear();
+    head.version = Version::Http2;
+    head.set_method(parts.method.as_str().as_bytes());
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    head.set_target(target.as_bytes());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = authority.or_else(|| parts.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes));
+    if let Some(host) = host {
+        head.fields.append(Name::Host, host);
+    }
+    let mut cookies = Vec::new();
+    for (name, value) in &parts.headers {
+        match *name {
+            http::header::HOST => {}
+            // Crumbs are put together again (RFC 9113 §8.2.3).
+            http::header::COOKIE => {
+                if !cookies.is_empty() {
+                    cookies.extend_from_slice(b"; ");
+                }
+                cookies.extend_from_slice(value.as_bytes());
+            }
+            _ => head.fields.append(name.as_str(), value.as_bytes()),
+        }
+    }
+    if !cookies.is_empty() {
+        head.fields.append("cookie", &cookies);
+    }
+    body
+}
+
+fn announced(body: &Incoming, head: &RequestHead) -> Announced {
+    if body.is_end_stream() {
+        return Announced::Nothing;
+    }
+    match crate::http::http1::framing::content_length(&head.fields) {
+        Ok(Some(length)) => Announced::Known(length),
+        _ => Announced::Unknown,
+    }
+}
+
+impl Stream {
+    fn push(&mut self, frame: Frame<Bytes>, size: usize) {
+        self.written += size as u64;
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.frames.push_back(frame);
+        pipe.queued += size;
+        pipe.wake_reader();
+    }
+}
+
+impl Downstream for Stream {
+    fn announced(&self) -> Announced {
+        self.announced
+    }
+
+    fn body_done(&self) -> bool {
+        self.left_over.is_empty() && self.incoming.is_end_stream()
+    }
+
+    fn poll_body(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<Piece, WireError>> {
+        loop {
+            if !self.left_over.is_empty() {
+                let count = self.left_over.len().min(scratch.len());
+                scratch[..count].copy_from_slice(&self.left_over.split_to(count));
+                self.read += count as u64;
+                return Poll::Ready(Ok(Piece { payload: count, done: self.body_done(), trailers: None }));
+            }
+            match Pin::new(&mut self.incoming).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.left_over = data,
+                    // Trailers of requests are not passed on.
+                    Err(_) => return Poll::Ready(Ok(Piece { done: true, ..Piece::default() })),
+                },
+                Poll::Ready(None) => return Poll::Ready(Ok(Piece { done: true, ..Piece::default() })),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(WireError::Closed)),
+                Poll::Pending => {
+                    return match self.deadline.check(context) {
+                        Ok(()) => Poll::Pending,
+                        Err(_) => Poll::Ready(Err(WireError::TimedOut)),
+                    };
+                }
+            }
+        }
+    }
+
+    fn invite_body(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn interim(&mut self, _: &mut Context<'_>, _: &ResponseHead) -> io::Result<()> {
+        // hyper has no way to send one.
+        Ok(())
+    }
+
+    fn start(&mut self, context: &mut Context<'_>, exchange: &Exchange, start: Start<'_>) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+        let status = http::StatusCode::from_u16(exchange.response.status).map_err(io::Error::other)?;
+        let mut response = hyper::Response::builder().status(status);
+        if let Some(date) = start.date {
+            response = response.header(http::header::DATE, date);
+        }
+        for field in exchange.response.fields.iter() {
+            if !NOT_IN_HTTP2.contains(field.id) {
+                response = response.header(field.name, field.value);
+            }
+        }
+        let (announced, length) = match start.length {
+            Length::Known(length) => (Some(length), Some(length)),
+            Length::Unknown => (None, None),
+            Length::Absent(announced) => (announced, Some(0)),
+        };
+        if let Some(announced) = announced {
+            response = response.header(http::header::CONTENT_LENGTH, announced);
+        }
+        let body = Outgoing { pipe: Rc::clone(&self.pipe), length };
+        let response = response.body(body).map_err(io::Error::other)?;
+        self.answer.take().ok_or_else(gone)?.send(response).map_err(|_| gone())?;
+        self.send(context, start.first)?;
+        if start.complete { self.end(context, None) } else { Ok(()) }
+    }
+
+    fn send(&mut self, _: &mut Context<'_>, payload: &[u8]) -> io::Result<()> {
+        if !payload.is_empty() {
+            self.push(Frame::data(Bytes::copy_from_slice(payload)), payload.len());
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut Context<'_>, trailers: Option<&Fields>) -> io::Result<()> {
+        if let Some(trailers) = trailers {
+            let mut map = http::HeaderMap::new();
+            for field in trailers.iter() {
+                let name = http::HeaderName::from_bytes(field.name).map_err(io::Error::other)?;
+                let value = http::HeaderValue::from_bytes(field.value).map_err(io::Error::other)?;
+                map.append(name, value);
+            }
+            self.push(Frame::trailers(map), 0);
+        }
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.ended = true;
+        pipe.wake_reader();
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let mut pipe = self.pipe.borrow_mut();
+        if pipe.gone {
+            // hyper drops a body when it has sent the end of it.
+            return Poll::Ready(if pipe.ended && pipe.frames.is_empty() {
+                Ok(())
+            } else {
+                Err(WireError::Closed)
+            });
+        }
+        if pipe.frames.is_empty() || (!pipe.ended && pipe.queued < QUEUED) {
+            return Poll::Ready(Ok(()));
+        }
+        pipe.writer = Some(context.waker().clone());
+        match self.deadline.check(context) {
+            Ok(()) => Poll::Pending,
+            Err(_) => Poll::Ready(Err(WireError::TimedOut)),
+        }
+    }
+
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(answer) = &mut self.answer {
+            return answer.poll_closed(context);
+        }
+        let mut pipe = self.pipe.borrow_mut();
+        if pipe.gone {
+            return Poll::Ready(());
+        }
+        pipe.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn abort(&mut self) {
+        self.answer = None;
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.aborted = true;
+        pipe.wake_reader();
+    }
+
+    fn wire(&mut self) -> Option<&mut Wire> {
+        None
+    }
+
+    fn deadline(&self) -> &Deadline {
+        &self.deadline
+    }
+
+    fn transferred(&self) -> (u64, u64) {
+        (self.read, self.written)
+    }
+}
+
+impl Pipe {
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut pipe = self.pipe.borrow_mut();
+        if pipe.aborted {
+            return Poll::Ready(Some(Err(Broken)));
+        }
+        if let Some(frame) = pipe.frames.pop_front() {
+            pipe.queued -= frame.data_ref().map_or(0, Bytes::len);
+            if let Some(writer) = pipe.writer.take() {
+                writer.wake();
+            }
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if pipe.ended {
+            return Poll::Ready(None);
+        }
+        pipe.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let pipe = self.pipe.borrow();
+        pipe.ended && pipe.frames.is_empty() && !pipe.aborted
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let mut pipe = self.pipe.borrow_mut();
+        pipe.gone = true;
+        if let Some(writer) = pipe.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+impl From<Infallible> for Broken {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

@@ -1,0 +1,216 @@
+//! What one worker thread shares among its connections.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Cache};
+use foldhash::HashMap;
+use uuid::Uuid;
+
+use super::client_address::Trust;
+use crate::clock::Clock;
+use crate::exchange::{Exchange, Record, Spare};
+use crate::http::http1::parse::HeadLimits;
+use crate::net::deadline::Deadlines;
+use crate::plugins::{Chosen, Phases};
+use crate::snapshot::Snapshot;
+use crate::telemetry::stats::WorkerStats;
+use crate::upstream::balancer::Cursor;
+use crate::upstream::dns::Resolver;
+use crate::upstream::pool::{Pool, PoolLimits};
+
+/// A head and 64 KiB of body fit.
+const SCRATCH: usize = 72 << 10;
+/// How many exchanges' memory is kept.
+const SPARES: usize = 64;
+
+/// One worker. Nothing in it is touched by another thread, but for what is behind an `Arc`.
+pub struct Worker {
+    pub settings: Arc<TrafficSettings>,
+    pub deadlines: Rc<Deadlines>,
+    pub pool: Pool,
+    /// Where everything is read to. Never borrowed across an await.
+    pub scratch: RefCell<Box<[u8]>>,
+    pub resolver: Resolver,
+    pub counters: Arc<WorkerStats>,
+    pub clock: Clock,
+    live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    spares: RefCell<Vec<Spare>>,
+    /// This worker's turn in each upstream.
+    cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
+    draining: Cell<bool>,
+    date: RefCell<(u64, Rc<[u8]>)>,
+}
+
+/// How traffic is taken, whatever the routes.
+#[derive(Debug, Clone, Default)]
+pub struct TrafficSettings {
+    pub head_limits: HeadLimits,
+    /// Of heads that upstreams send.
+    pub answer_limits: AnswerLimits,
+    pub connection_limits: ConnectionLimits,
+    pub timeouts: Timeouts,
+    pub pool: PoolLimits,
+    pub trust: Trust,
+    pub http2: Http2Limits,
+}
+
+/// How large an upstream's head may be: nginx's buffer is smaller, browsers' limits larger.
+pub type AnswerLimits = HeadLimits;
+
+/// How long one client connection is used, and how many there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    pub requests: u32,
+    pub age_ms: u64,
+    /// Per worker; what comes beyond is closed at once and counted.
+    pub open: u64,
+}
+
+/// Times on the client's side, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// From accept, or the first byte of a further request, to the end of the head.
+    pub head_ms: u64,
+    /// Between two stretches of a request's body.
+    pub body_ms: u64,
+    /// Between two stretches of an answer that the client takes.
+    pub write_ms: u64,
+    /// Between two requests.
+    pub keep_alive_ms: u64,
+}
+
+/// What one HTTP/2 connection may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2Limits {
+    /// Requests at a time.
+    pub streams: u32,
+    /// Bytes in flight per stream, and per connection.
+    pub stream_window: u32,
+    pub connection_window: u32,
+    /// Streams that were reset before we had looked at them.
+    pub pending_resets: usize,
+    /// Streams that we had to reset, over the connection's life.
+    pub own_resets: usize,
+    pub ping_interval: Duration,
+    pub ping_timeout: Duration,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Http2Limits {
+            streams: 100,
+            stream_window: 64 << 10,
+            connection_window: 1 << 20,
+            pending_resets: 20,
+            own_resets: 500,
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        ConnectionLimits { requests: 10_000, age_ms: 3_600_000, open: 10_000 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { head_ms: 10_000, body_ms: 30_000, write_ms: 30_000, keep_alive_ms: 75_000 }
+    }
+}
+
+impl Worker {
+    pub fn new(
+        settings: Arc<TrafficSettings>,
+        live: Arc<ArcSwap<Snapshot>>,
+        resolver: Resolver,
+        counters: Arc<WorkerStats>,
+        clock: Clock,
+    ) -> Rc<Worker> {
+        Rc::new(Worker {
+            pool: Pool::new(settings.pool),
+            settings,
+            deadlines: Deadlines::new(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            resolver,
+            counters,
+            clock,
+            live: RefCell::new(Cache::new(live)),
+            spares: RefCell::default(),
+            cursors: RefCell::default(),
+            draining: Cell::new(false),
+            date: RefCell::new((0, Rc::from([]))),
+        })
+    }
+
+    /// The configuration that serves now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(self.live.borrow_mut().load())
+    }
+
+    /// Unix time in microseconds.
+    pub fn now_us(&self) -> u64 {
+        self.clock.unix_micros()
+    }
+
+    /// The value of a `Date` line, made once a second.
+    pub fn date(&self) -> Rc<[u8]> {
+        let now = self.clock.unix();
+        let mut date = self.date.borrow_mut();
+        if date.0 != now.as_secs() {
+            let text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + now);
+            *date = (now.as_secs(), text.into_bytes().into());
+        }
+        Rc::clone(&date.1)
+    }
+
+    /// This worker's turn in an upstream; it survives generations.
+    pub fn cursor(&self, upstream: Uuid) -> Rc<Cursor> {
+        let mut cursors = self.cursors.borrow_mut();
+        Rc::clone(cursors.entry(upstream).or_insert_with(|| Rc::new(Cursor::random())))
+    }
+
+    /// Memory for an exchange.
+    pub fn take_spare(&self) -> Spare {
+        self.spares.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// No further requests are wanted: connections end after the one under way.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.deadlines.wake_all();
+    }
+
+    pub fn drains(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The end of an exchange: everything that is kept of it.
+    pub fn finish(
+        &self,
+        (request_bytes, response_bytes): (u64, u64),
+        mut exchange: Exchange,
+        snapshot: &Snapshot,
+        chosen: &Chosen,
+    ) {
+        let times = &mut exchange.times;
+        times.request_bytes = request_bytes;
+        times.response_bytes = response_bytes;
+        times.total_us = self.now_us().saturating_sub(times.started_us);
+        let chain = snapshot.chain(&exchange);
+        let (passed, ended) = chain.outcome(chosen, exchange.outcome.ended_by);
+        self.counters.count(&exchange, snapshot.stats(&exchange), passed, ended);
+        if chain.phases().contains(Phases::LOG) {
+            return chain.log(&Arc::new(Record::from(exchange)), chosen);
+        }
+        let mut spares = self.spares.borrow_mut();
+        if spares.len() < SPARES {
+            spares.push(exchange.into_spare());
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What is recorded about exchanges and where it goes: counters always, samples when somebody watches.
+
+pub mod counters;
+pub mod feed;
+pub mod metrics;
+pub mod stats;

@@ -1,0 +1,9 @@
+//! A named set of targets and how to use it.
+
+pub mod balancer;
+pub mod choose;
+pub mod connect;
+pub mod dns;
+pub mod group;
+pub mod health;
+pub mod pool;

@@ -1,0 +1,121 @@
+//! Each case folder: objects in, model and problems out, in whatever order the objects arrive.
+//!
+//! `objects.yaml` is what `kubectl apply -f` would take. Run with `INSTA_UPDATE=always` after a change that is
+//! meant to change what is recorded, and read the difference.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use gateway::source::{Change, directory};
+use gateway::store::Store;
+use gateway::translate::{Remembered, TranslateSettings, Translation, translate};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::checks::checks;
+
+pub(crate) fn settings() -> TranslateSettings {
+    TranslateSettings { ingress_class: "kong".to_owned(), cluster_domain: None, drain_support: false }
+}
+
+/// What a folder of objects says, as the directory source reads it.
+pub(crate) async fn changes_of(folder: &Path) -> Vec<Change> {
+    let (directory, mut feed) = directory::open(folder).unwrap();
+    let stop = CancellationToken::new();
+    let reader = tokio::spawn(directory.run(stop.clone()));
+    let mut changes = Vec::new();
+    while !matches!(changes.last(), Some(Change::Listed(_))) {
+        changes.push(feed.changes.recv().await.unwrap());
+    }
+    stop.cancel();
+    reader.await.unwrap();
+    changes
+}
+
+fn translated(store: &Store) -> Translation {
+    translate(store, &Remembered::default(), &settings(), &checks())
+}
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/translate");
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("objects.yaml").is_file())
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// Problems and verdicts as people read them.
+fn report(translation: &Translation) -> String {
+    let mut out = String::new();
+    for problem in &translation.problems {
+        let field = if problem.field.is_empty() { String::new() } else { format!(" {}", problem.field) };
+        writeln!(out, "{}{field}\n    {}\n    -> {}", problem.origin, problem.message, problem.effect)
+            .unwrap();
+    }
+    for (key, verdict) in &translation.verdicts {
+        let (status, reason) = (verdict.programmed.status(), verdict.programmed.reason());
+        writeln!(out, "{key}: Programmed={status} ({reason}) {}", verdict.message).unwrap();
+    }
+    let serving: Vec<String> = translation.serving.iter().map(ToString::to_string).collect();
+    writeln!(out, "serving: {}", serving.join(", ")).unwrap();
+    out
+}
+
+#[tokio::test]
+async fn each_case_gives_what_is_recorded() {
+    for case in cases() {
+        let mut store = Store::default();
+        for change in changes_of(&case).await {
+            store.apply(change);
+        }
+        let translation = translated(&store);
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path(&case);
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| {
+            insta::assert_json_snapshot!("model", translation.model);
+            insta::assert_snapshot!("problems", report(&translation));
+        });
+    }
+}
+
+/// The objects of a case, one change each, as a watch would send them.
+async fn single_changes(case: &Path) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for change in changes_of(case).await {
+        match change {
+            Change::Listed(listings) => {
+                for listing in listings {
+                    changes.extend(listing.objects.into_iter().map(Change::Applied));
+                    changes.extend(listing.unreadable.into_iter().map(Change::Unreadable));
+                }
+            }
+            other => changes.push(other),
+        }
+    }
+    changes
+}
+
+#[tokio::test]
+async fn the_order_of_arrival_never_shows() {
+    for case in cases() {
+        let mut expected = None;
+        for round in 0..8 {
+            let mut changes = single_changes(&case).await;
+            fastrand::Rng::with_seed(round).shuffle(&mut changes);
+            let mut store = Store::default();
+            for change in changes {
+                store.apply(change);
+            }
+            let translation = translated(&store);
+            let seen = (translation.model, translation.problems, translation.verdicts);
+            match &expected {
+                None => expected = Some(seen),
+                Some(expected) => assert_eq!(*expected, seen, "{} in order {round}", case.display()),
+            }
+        }
+    }
+}
