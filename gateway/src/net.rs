@@ -4,4 +4,5 @@
 
 pub mod deadline;
 pub mod io;
+pub mod trust;
 pub mod wire;

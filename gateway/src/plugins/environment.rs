@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::http_log::{LogTotals, LogWork};
 use super::rate_limiting::counters::Counters;
+use super::rate_limiting::redis::Connections;
 use crate::clock::Clock;
 
 /// One per process. Cloned into every plugin that asks.
@@ -21,6 +22,8 @@ pub struct Environment {
     pub clock: Clock,
     /// What rate-limiting has counted.
     pub counters: Arc<Counters>,
+    /// Servers that count for several gateways.
+    pub redis: Arc<Connections>,
     /// Log entries on their way to collectors.
     pub logs: Arc<LogWork>,
     pub node: Arc<Node>,
@@ -45,6 +48,7 @@ impl Environment {
     pub fn new(runtime: Handle, clock: Clock, resolver: Option<Arc<dyn Resolve>>) -> Environment {
         Environment {
             counters: Arc::new(Counters::new(clock.clone())),
+            redis: Arc::new(Connections::new(runtime.clone(), clock.clone(), resolver.clone())),
             logs: LogWork::new(runtime.clone(), clock.clone(), resolver),
             node: Arc::new(Node { id: Uuid::new_v4(), hostname: hostname() }),
             runtime,
@@ -59,6 +63,8 @@ impl Environment {
 
     /// Sends what is waiting to be sent, for no longer than `grace`. Says how many log entries were lost.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
+        // Traffic has ended, so what was counted since the last exchange is final.
+        tokio::time::timeout(grace, self.redis.flush()).await.unwrap_or_default();
         self.logs.shutdown(grace).await
     }
 }

@@ -1,29 +1,34 @@
-//! Kong's `rate-limiting` with policy `local`: so many requests in a second, minute, hour, day, month or year,
-//! by consumer, credential, address, service, header or path.
+//! Kong's `rate-limiting`: so many requests in a second, minute, hour, day, month or year, by consumer,
+//! credential, address, service, header or path.
 //!
-//! Counting is exact and atomic over all windows of a key ([`counters`]). What is not here: policy `redis`,
-//! which the schema refuses.
+//! Counting is exact and atomic over all windows of a client: in this process ([`counters`]), or in Redis for
+//! gateways that share their limits ([`redis`]).
 
 pub mod counters;
 mod number;
+pub mod redis;
 mod window;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use admin_api::Reason;
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use self::counters::{Counters, Key, Kind, Limits, ScopeKey, Usage};
 use self::number::Number;
+use self::redis::{Server, SharedCounters};
 use self::window::Period;
 use super::registry::Build;
 use super::{Flow, Phases, Plugin, refuse};
 use crate::exchange::Exchange;
 use crate::http::fields::Fields;
 use crate::http::name::Name;
+use crate::model::{Scope, Secret};
 use crate::schema::Literal::{Bool, Int, Text};
 use crate::schema::{
     Check, Legacy, PluginSchema, Record, Type, any, boolean, field, integer, number, record, string, typedefs,
@@ -58,14 +63,14 @@ static CONFIG: Record = Record::new(&[
             .default(Text("local"))
             .len_min(0)
             .one_of(&[Text("local"), Text("redis")])
-            .about("where is counted: `local`, in this process; `redis` is not available"),
+            .about("where is counted: `local`, in this process, or `redis`, for several gateways together"),
     ),
     field(
         "fault_tolerant",
         boolean()
             .required()
             .default(Bool(true))
-            .about("let requests pass when they can't be counted; `local` always can"),
+            .about("let requests pass while Redis can't be asked; else they are answered 500"),
     ),
     field("redis", record(&REDIS)),
     field(
@@ -74,7 +79,13 @@ static CONFIG: Record = Record::new(&[
     ),
     field("error_code", number().default(Int(429)).greater_than(0.0).about("status of a refusal")),
     field("error_message", string().default(Text("API rate limit exceeded")).about("message of a refusal")),
-    field("sync_rate", number().required().default(Int(-1)).about("only for policy `redis`")),
+    field(
+        "sync_rate",
+        number()
+            .required()
+            .default(Int(-1))
+            .about("seconds between two exchanges with Redis; -1 asks it for every request"),
+    ),
 ])
 .legacy(&[
     Legacy::alias("redis_host", string(), "redis.host"),
@@ -142,8 +153,7 @@ const fn limit(about: &'static str) -> Type {
 }
 
 struct RateLimiting {
-    counters: Arc<Counters>,
-    scope: ScopeKey,
+    policy: Policy,
     limits: Limits,
     /// The limits as headers show them, in the order of `limits`.
     texts: Vec<String>,
@@ -151,6 +161,12 @@ struct RateLimiting {
     hide_client_headers: bool,
     error_code: f64,
     error_message: Cow<'static, str>,
+}
+
+/// Where is counted.
+enum Policy {
+    Local { counters: Arc<Counters>, scope: ScopeKey },
+    Redis { counters: SharedCounters, prefix: String, fault_tolerant: bool },
 }
 
 /// What tells one client from another.
@@ -161,6 +177,16 @@ enum By {
     Service,
     Header(String),
     Path(String),
+}
+
+/// Who asks.
+enum Identifier<'a> {
+    Address(IpAddr),
+    Consumer(Uuid),
+    Credential(Uuid),
+    Service(Uuid),
+    Header(&'a [u8]),
+    Path(&'a str),
 }
 
 #[derive(Deserialize)]
@@ -177,14 +203,30 @@ struct Settings {
     hide_client_headers: bool,
     error_code: f64,
     error_message: String,
+    policy: String,
+    fault_tolerant: bool,
+    sync_rate: f64,
+    redis: RedisSettings,
+}
+
+#[derive(Deserialize)]
+struct RedisSettings {
+    host: Option<String>,
+    port: u16,
+    timeout: u64,
+    username: Option<String>,
+    password: Option<String>,
+    database: u32,
+    ssl: bool,
+    ssl_verify: bool,
+    server_name: Option<String>,
 }
 
 pub fn build(build: &Build<'_>) -> Result<Arc<dyn Plugin>, String> {
     let settings: Settings = build.settings()?;
     let limits = settings.limits();
     Ok(Arc::new(RateLimiting {
-        counters: build.environment.counters.clone(),
-        scope: ScopeKey::of(build.scope),
+        policy: settings.policy(build)?,
         texts: limits.iter().map(|(_, limit)| Number(*limit).to_string()).collect(),
         limits,
         by: settings.by()?,
@@ -215,7 +257,6 @@ fn check(config: &serde_json::Map<String, Value>) -> Result<(), String> {
     match sync_rate {
         Some(_) if !redis => Err("sync_rate can only be used with the redis policy".to_owned()),
         Some(rate) if rate < 0.02 => Err("sync_rate must be greater than 0.02, or -1 to disable".to_owned()),
-        _ if redis => Err("policy redis is not available in this version; use local".to_owned()),
         _ => Ok(()),
     }
 }
@@ -224,6 +265,21 @@ impl Settings {
     fn limits(&self) -> Limits {
         let given = [self.second, self.minute, self.hour, self.day, self.month, self.year];
         Period::ALL.into_iter().zip(given).filter_map(|(period, limit)| Some((period, limit?))).collect()
+    }
+
+    fn policy(&self, build: &Build<'_>) -> Result<Policy, String> {
+        if self.policy != "redis" {
+            let (counters, scope) = (build.environment.counters.clone(), ScopeKey::of(build.scope));
+            return Ok(Policy::Local { counters, scope });
+        }
+        let Scope { route, service, .. } = build.scope;
+        let sync = (self.sync_rate > 0.0).then(|| Duration::from_secs_f64(self.sync_rate));
+        Ok(Policy::Redis {
+            counters: build.environment.redis.counters(&self.redis.server()?, sync)?,
+            // Kong's keys know nothing of the consumer that an instance is for.
+            prefix: format!("ratelimit:{}:{}", route.unwrap_or_default(), service.unwrap_or_default()),
+            fault_tolerant: self.fault_tolerant,
+        })
     }
 
     fn by(&self) -> Result<By, String> {
@@ -246,39 +302,55 @@ impl Plugin for RateLimiting {
     }
 
     fn access<'a>(&'a self, exchange: &'a mut Exchange) -> Flow<'a> {
-        let usage = self.counters.admit(&self.key(exchange), &self.limits);
+        let identifier = self.identifier(exchange);
+        match &self.policy {
+            Policy::Local { counters, scope } => {
+                let usage = counters.admit(&identifier.key(*scope), &self.limits);
+                self.decide(&usage, exchange)
+            }
+            Policy::Redis { counters, prefix, fault_tolerant } => {
+                let prefix = format!("{prefix}:{identifier}");
+                Flow::Wait(Box::pin(async move {
+                    match counters.admit(&prefix, &self.limits).await {
+                        Ok(usage) => self.decide(&usage, exchange),
+                        Err(error) if *fault_tolerant => {
+                            counters.miss(&error);
+                            Flow::Next
+                        }
+                        Err(error) => Flow::Fail(format!("failed to count a request: {error}").into()),
+                    }
+                }))
+            }
+        }
+    }
+}
+
+impl RateLimiting {
+    fn decide<'a>(&self, usage: &Usage, exchange: &mut Exchange) -> Flow<'a> {
         if !self.hide_client_headers {
-            self.set_headers(&usage, &mut exchange.on_response);
+            self.set_headers(usage, &mut exchange.on_response);
         }
         match usage.stopped_by {
             None => Flow::Next,
             Some(_) => refuse(self.error_code, self.error_message.clone(), Reason::RateLimited),
         }
     }
-}
 
-impl RateLimiting {
-    /// Who asks. Whatever the setting finds nothing for is counted by address, never not at all.
-    fn key(&self, exchange: &Exchange) -> Key {
-        let key = |kind, identifier: &[u8]| Key::new(self.scope, kind, identifier);
-        let credential = || exchange.credential.map(|id| key(Kind::Credential, id.as_bytes()));
+    /// Whatever the setting finds nothing for is counted by address, never not at all.
+    fn identifier<'a>(&self, exchange: &'a Exchange) -> Identifier<'a> {
+        let credential = || exchange.credential.map(Identifier::Credential);
         let found = match &self.by {
             By::Address => None,
             By::Consumer => match &exchange.consumer {
-                Some(consumer) => Some(key(Kind::Consumer, consumer.id.as_bytes())),
+                Some(consumer) => Some(Identifier::Consumer(consumer.id)),
                 None => credential(),
             },
             By::Credential => credential(),
-            By::Service => exchange.service().map(|service| key(Kind::Service, service.id.as_bytes())),
-            By::Header(name) => {
-                exchange.request.fields.get(name.as_str()).map(|value| key(Kind::Header, value))
-            }
-            By::Path(path) => (exchange.path == *path).then(|| key(Kind::Path, exchange.path.as_bytes())),
+            By::Service => exchange.service().map(|service| Identifier::Service(service.id)),
+            By::Header(name) => exchange.request.fields.get(name.as_str()).map(Identifier::Header),
+            By::Path(path) => (exchange.path == *path).then_some(Identifier::Path(&exchange.path)),
         };
-        found.unwrap_or_else(|| match exchange.client.address {
-            IpAddr::V4(address) => key(Kind::Address, &address.octets()),
-            IpAddr::V6(address) => key(Kind::Address, &address.octets()),
-        })
+        found.unwrap_or(Identifier::Address(exchange.client.address))
     }
 
     /// Per period limit and rest; then the same for the period with the smallest rest, of equal ones the
@@ -306,6 +378,50 @@ impl RateLimiting {
         if usage.stopped_by.is_some() {
             headers.set(Name::RetryAfter, digits.format(reset));
         }
+    }
+}
+
+impl Identifier<'_> {
+    fn key(&self, scope: ScopeKey) -> Key {
+        match self {
+            Identifier::Address(IpAddr::V4(address)) => Key::new(scope, Kind::Address, &address.octets()),
+            Identifier::Address(IpAddr::V6(address)) => Key::new(scope, Kind::Address, &address.octets()),
+            Identifier::Consumer(id) => Key::new(scope, Kind::Consumer, id.as_bytes()),
+            Identifier::Credential(id) => Key::new(scope, Kind::Credential, id.as_bytes()),
+            Identifier::Service(id) => Key::new(scope, Kind::Service, id.as_bytes()),
+            Identifier::Header(value) => Key::new(scope, Kind::Header, value),
+            Identifier::Path(path) => Key::new(scope, Kind::Path, path.as_bytes()),
+        }
+    }
+}
+
+/// As it stands in Kong's keys.
+impl std::fmt::Display for Identifier<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Identifier::Address(address) => write!(f, "{}", address.to_canonical()),
+            Identifier::Consumer(id) | Identifier::Credential(id) | Identifier::Service(id) => {
+                write!(f, "{id}")
+            }
+            Identifier::Header(value) => f.write_str(&String::from_utf8_lossy(value)),
+            Identifier::Path(path) => f.write_str(path),
+        }
+    }
+}
+
+impl RedisSettings {
+    fn server(&self) -> Result<Server, String> {
+        Ok(Server {
+            host: self.host.clone().ok_or("policy redis needs redis.host: set it")?,
+            port: self.port,
+            timeout: Duration::from_millis(self.timeout),
+            username: self.username.clone(),
+            password: self.password.as_ref().map(Secret::new),
+            database: self.database,
+            tls: self.ssl,
+            verify: self.ssl_verify,
+            server_name: self.server_name.clone(),
+        })
     }
 }
 

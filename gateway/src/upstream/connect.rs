@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use admin_api::Reason;
 use rustls::ClientConfig;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::net::deadline::Deadline;
 use crate::net::io::Io;
+use crate::net::trust;
 
 /// How to speak TLS to a service.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ impl UpstreamTls {
         let builder = if wishes.verify {
             builder.with_root_certificates(roots(wishes.authorities)?)
         } else {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider)))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(trust::Anyone::new(&provider)))
         };
         let mut config = match wishes.client {
             None => builder.with_no_client_auth(),
@@ -80,11 +80,10 @@ impl UpstreamTls {
 }
 
 fn roots(authorities: &[&str]) -> Result<rustls::RootCertStore, String> {
-    let mut store = rustls::RootCertStore::empty();
     if authorities.is_empty() {
-        let system = rustls_native_certs::load_native_certs();
-        store.add_parsable_certificates(system.certs);
+        return trust::system();
     }
+    let mut store = rustls::RootCertStore::empty();
     for pem in authorities {
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             let certificate = certificate.map_err(|error| format!("a CA certificate is not PEM: {error}"))?;
@@ -129,43 +128,4 @@ pub async fn connect(
 
 fn failure(reason: Reason, address: SocketAddr, error: &std::io::Error) -> ConnectError {
     ConnectError { reason, detail: format!("{address}: {error}") }
-}
-
-/// Kong verifies an upstream's certificate only where it is told to; signatures are checked all the same.
-#[derive(Debug)]
-struct TrustAnyone(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for TrustAnyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -242,7 +242,7 @@ fn counters_outlive_a_configuration_and_belong_to_a_scope() {
 }
 
 #[test]
-fn settings_that_contradict_each_other_or_are_not_available_are_named() {
+fn settings_that_contradict_each_other_are_named() {
     let error = |settings| Bench::new().try_build("rate-limiting", settings).err().unwrap();
     assert!(error(json!({})).contains("at least one of these fields must be non-empty: 'config.second'"));
     assert!(
@@ -253,8 +253,9 @@ fn settings_that_contradict_each_other_or_are_not_available_are_named() {
         error(json!({"second": 5, "sync_rate": 1}))
             .contains("sync_rate can only be used with the redis policy")
     );
-    let redis = json!({"second": 5, "policy": "redis", "redis": {"host": "redis"}});
-    assert!(error(redis).contains("policy redis is not available in this version; use local"));
+    let rate = json!({"second": 5, "policy": "redis", "redis": {"host": "redis"}, "sync_rate": 0.01});
+    assert!(error(rate).contains("sync_rate must be greater than 0.02, or -1 to disable"));
+    assert!(error(json!({"second": 5, "policy": "redis"})).contains("required field missing"));
 }
 
 #[test]
