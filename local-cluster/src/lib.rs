@@ -1,1 +1,16 @@
-//! placeholder
+//! A Kubernetes API for one machine, in one process: a real HTTP API for `kubectl`, `helm` and `kube`, the few
+//! controllers that are needed, and pods run as local processes. In memory; started and stopped in
+//! milliseconds; nothing is left behind.
+//!
+//! It is not a Kubernetes distribution: there is one node, nothing survives a stop, and whoever holds the
+//! kubeconfig may do everything.
+//!
+//! ```text
+//! api (HTTP) ──→ objects (verbs, one set of rules) ──→ store (versions, history)
+//!                   ↑                ↑
+//!             controllers           node ──→ processes
+//! ```
+
+pub mod failure;
+pub mod node;
+pub mod objects;
