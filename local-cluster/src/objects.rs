@@ -45,6 +45,19 @@ pub enum Part {
     Status,
 }
 
+/// What becomes of the objects that name the deleted one as an owner. The API marks the object with a finalizer
+/// for the last two; the garbage collector does the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go after it.
+    #[default]
+    Background,
+    /// They go before it: finalizer `foregroundDeletion`.
+    Foreground,
+    /// They stay and forget it: finalizer `orphan`.
+    Orphan,
+}
+
 /// How to delete.
 #[derive(Debug, Clone, Default)]
 pub struct Deletion {
@@ -52,6 +65,7 @@ pub struct Deletion {
     pub grace_seconds: Option<u64>,
     /// Refused with 409 unless the object still has this uid.
     pub uid: Option<String>,
+    pub propagation: Propagation,
 }
 
 /// All objects of the cluster.
@@ -65,6 +79,7 @@ struct Inner {
     revision: u64,
     objects: HashMap<Resource, BTreeMap<(String, String), Object>>,
     watchers: HashMap<Resource, Vec<mpsc::UnboundedSender<Change>>>,
+    watchers_of_all: Vec<mpsc::UnboundedSender<(Resource, Change)>>,
 }
 
 /// Changes of one resource, what is already there first.
@@ -75,6 +90,18 @@ pub struct Changes {
 impl Changes {
     /// The next change; `None` when the cluster has stopped.
     pub async fn next(&mut self) -> Option<Change> {
+        self.receiver.recv().await
+    }
+}
+
+/// Changes of all resources, in the order in which they were made; see [`Objects::watch_all`].
+pub struct AllChanges {
+    receiver: mpsc::UnboundedReceiver<(Resource, Change)>,
+}
+
+impl AllChanges {
+    /// The next change; `None` when the cluster has stopped.
+    pub async fn next(&mut self) -> Option<(Resource, Change)> {
         self.receiver.recv().await
     }
 }
@@ -104,6 +131,18 @@ impl Objects {
         Changes { receiver }
     }
 
+    /// Changes of every resource from now on, custom ones too. What is already there isn't told.
+    pub fn watch_all(&self) -> AllChanges {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.inner.lock().watchers_of_all.push(sender);
+        AllChanges { receiver }
+    }
+
+    /// The resources of which there may be objects, custom ones too.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.inner.lock().objects.keys().cloned().collect()
+    }
+
     /// Gives uid, creation time and version; `metadata.generateName` is honoured.
     pub fn create(&self, resource: &Resource, object: Value) -> Result<Object, Failure> {
         let mut inner = self.inner.lock();
@@ -114,7 +153,9 @@ impl Objects {
         }
         let mut object = object;
         object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-        inner.put(resource, key, object, true)
+        object["metadata"]["creationTimestamp"] = json!(now());
+        object["metadata"]["generation"] = json!(1);
+        Ok(inner.put(resource, key, object, Change::Added))
     }
 
     /// Reads, edits and writes in one step, so that there is no conflict. An edit that changes nothing leaves
@@ -133,7 +174,18 @@ impl Objects {
         let old = found.ok_or_else(|| Failure::not_found(&resource.plural, name))?;
         let mut object = (*old).clone();
         edit(&mut object);
-        if object == *old { Ok(old) } else { inner.put(resource, key, object, false) }
+        if object == *old {
+            return Ok(old);
+        }
+        if object["spec"] != old["spec"] {
+            object["metadata"]["generation"] =
+                json!(object["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
+        }
+        let deleting = !object["metadata"]["deletionTimestamp"].is_null();
+        if deleting && !held(&object) && &*resource.plural != "pods" {
+            return Ok(inner.remove(resource, &key, Arc::new(object)));
+        }
+        Ok(inner.put(resource, key, object, Change::Modified))
     }
 
     /// Removes the object, or marks it as being deleted while finalizers (or a pod's processes) remain.
@@ -142,15 +194,39 @@ impl Objects {
         resource: &Resource,
         namespace: &str,
         name: &str,
-        _deletion: &Deletion,
+        deletion: &Deletion,
     ) -> Result<Object, Failure> {
         let mut inner = self.inner.lock();
         let key = (namespace.to_owned(), name.to_owned());
-        let gone = inner.objects.get_mut(resource).and_then(|objects| objects.remove(&key));
-        let gone = gone.ok_or_else(|| Failure::not_found(&resource.plural, name))?;
-        inner.tell(resource, &Change::Deleted(Arc::clone(&gone)));
-        Ok(gone)
+        let found = inner.objects.get(resource).and_then(|objects| objects.get(&key)).cloned();
+        let found = found.ok_or_else(|| Failure::not_found(&resource.plural, name))?;
+        let running = &*resource.plural == "pods" && found["spec"]["nodeName"].is_string();
+        let grace = match deletion.grace_seconds {
+            _ if !running => 0,
+            Some(seconds) => seconds,
+            None => found["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30),
+        };
+        let mut object = (*found).clone();
+        match deletion.propagation {
+            Propagation::Background => {}
+            Propagation::Foreground => object["metadata"]["finalizers"] = json!(["foregroundDeletion"]),
+            Propagation::Orphan => object["metadata"]["finalizers"] = json!(["orphan"]),
+        }
+        if grace == 0 && !held(&object) {
+            return Ok(inner.remove(resource, &key, found));
+        }
+        object["metadata"]["deletionTimestamp"] = json!(now());
+        object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+        Ok(inner.put(resource, key, object, Change::Modified))
     }
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
 impl Inner {
@@ -159,20 +235,28 @@ impl Inner {
         resource: &Resource,
         key: (String, String),
         mut object: Value,
-        new: bool,
-    ) -> Result<Object, Failure> {
+        change: fn(Object) -> Change,
+    ) -> Object {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         let object = Arc::new(object);
         self.objects.entry(resource.clone()).or_default().insert(key, Arc::clone(&object));
-        let change = if new { Change::Added } else { Change::Modified };
         self.tell(resource, &change(Arc::clone(&object)));
-        Ok(object)
+        object
+    }
+
+    fn remove(&mut self, resource: &Resource, key: &(String, String), last: Object) -> Object {
+        if let Some(objects) = self.objects.get_mut(resource) {
+            objects.remove(key);
+        }
+        self.tell(resource, &Change::Deleted(Arc::clone(&last)));
+        last
     }
 
     fn tell(&mut self, resource: &Resource, change: &Change) {
         if let Some(watchers) = self.watchers.get_mut(resource) {
             watchers.retain(|watcher| watcher.send(change.clone()).is_ok());
         }
+        self.watchers_of_all.retain(|watcher| watcher.send((resource.clone(), change.clone())).is_ok());
     }
 }
