@@ -5,6 +5,7 @@ mod config;
 mod feed;
 mod health;
 mod status;
+mod upstreams;
 mod wait;
 
 use std::future::Future;
@@ -14,7 +15,7 @@ use admin_api::status::Listener;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -58,6 +59,9 @@ fn router(admin: Admin) -> Router {
         .route("/ready", get(health::ready))
         .route("/status", get(status::show))
         .route("/config", get(config::show).post(config::replace))
+        .route("/upstreams/{upstream}/health", get(upstreams::health))
+        .route("/upstreams/{upstream}/targets/{target}/healthy", put(upstreams::set_healthy))
+        .route("/upstreams/{upstream}/targets/{target}/unhealthy", put(upstreams::set_unhealthy))
         .route("/wait", post(wait::until_live))
         .route("/metrics", get(status::metrics))
         .route("/feed", get(feed::stream))
@@ -78,6 +82,8 @@ async fn index() -> Response {
             "GET /status": "generation, problems, objects, listeners, targets",
             "GET /config": "the model that serves",
             "POST /config": "replaces it, when it came from a declarative file",
+            "GET /upstreams/{upstream}/health": "how its targets are doing",
+            "PUT /upstreams/{upstream}/targets/{target}/healthy": "overrules what checks say; or …/unhealthy",
             "POST /wait": "answers when the objects named are live",
             "GET /metrics": "OpenMetrics",
             "GET /feed": "live traffic as newline-delimited JSON",

@@ -23,6 +23,7 @@ use crate::snapshot::publish::Publisher;
 use crate::telemetry::stats::Stats;
 use crate::threads::{self, Phase, Threads};
 use crate::upstream::dns::Resolver;
+use crate::upstream::probe::Prober;
 
 /// How long log entries may still be delivered after the last request.
 const LAST_ENTRIES: Duration = Duration::from_secs(5);
@@ -66,13 +67,16 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let shared = threads::Shared {
         traffic: Arc::new(settings.traffic.clone()),
         live: publisher.live(),
-        resolver,
+        resolver: resolver.clone(),
         stats: Arc::clone(&stats),
         clock: clock.clone(),
         tls: tls::server_config(publisher.live()).map_err(AppError::Start)?,
     };
     let threads = Threads::start(sockets, &shared, phases).map_err(AppError::Start)?;
     drop(listening);
+
+    let prober = Prober::new(resolver.clone(), clock.clone());
+    let probing = tokio::spawn(probe(prober, Arc::clone(&publisher)));
 
     let admin = Admin {
         instance: instance().into(),
@@ -97,10 +101,22 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     shut_down(&settings, &readiness, &phase, threads, environment).await;
     stop.cancel();
     feed.abort();
+    probing.abort();
     source.finish().await;
     // Feeds of viewers who stay would otherwise keep us.
     let _ = tokio::time::timeout(Duration::from_secs(1), admin_server).await;
     result
+}
+
+/// Has the targets of every configuration probed from when it serves.
+async fn probe(mut prober: Prober, publisher: Arc<Publisher>) {
+    let mut published = publisher.subscribe();
+    loop {
+        prober.follow(publisher.live().load().groups());
+        if published.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Stops taking requests without losing one: readiness goes first, then the listeners, then what is under way,

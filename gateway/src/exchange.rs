@@ -46,6 +46,8 @@ pub struct Exchange {
     pub upstream_target: Vec<u8>,
     /// Value of the correlation-id plugin's header, for the log.
     pub correlation_id: Option<String>,
+    /// How the answer's head said its body is delimited, once it was sent.
+    pub sent: Sent,
     scratch: Scratch,
 }
 
@@ -139,10 +141,13 @@ pub enum Source {
 pub struct Times {
     /// Unix time of the first byte of the request.
     pub started_us: u64,
-    /// When the request was handed to the upstream for the first time; `None` if it never was.
+    /// When the last attempt to reach the upstream began; `None` if there was none. What earlier attempts took
+    /// counts as the gateway's own time, as in Kong.
     pub forwarded_us: Option<u64>,
-    /// Waiting for the upstream's answer, connecting included; `None` if nothing was forwarded.
+    /// Waiting for the upstream's answer to the last attempt, connecting included; `None` if nothing was forwarded.
     pub upstream_us: Option<u64>,
+    /// Attempts before the last one, waits for them included.
+    pub earlier_attempts_us: u64,
     /// Reading the upstream's body.
     pub receive_us: u64,
     /// When the answer's head was ready.
@@ -202,6 +207,16 @@ pub struct Record {
     pub tries: SmallVec<[Try; 1]>,
     pub upstream_target: Vec<u8>,
     pub correlation_id: Option<String>,
+    pub sent: Sent,
+}
+
+/// Lines of an answer's head that belong to the connection and not to `response`. Nothing before it was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub content_length: Option<u64>,
+    pub chunked: bool,
+    /// Value of Connection, where the protocol has it.
+    pub connection: Option<&'static str>,
 }
 
 impl From<Exchange> for Record {
@@ -220,6 +235,7 @@ impl From<Exchange> for Record {
             tries: exchange.tries,
             upstream_target: exchange.upstream_target,
             correlation_id: exchange.correlation_id,
+            sent: exchange.sent,
         }
     }
 }
@@ -254,6 +270,7 @@ impl Exchange {
             tries: SmallVec::new(),
             upstream_target,
             correlation_id: None,
+            sent: Sent::default(),
             scratch: Scratch::default(),
         }
     }
@@ -295,6 +312,20 @@ impl Exchange {
         self.path.get(range).filter(|prefix| !matches!(*prefix, "" | "/"))
     }
 
+    /// Changes the query: of the request, and so of what is logged, and of what the upstream gets. Without one the
+    /// question mark goes too.
+    pub fn set_query(&mut self, query: &[u8]) {
+        let mut target = self.request.path().to_vec();
+        self.upstream_target.truncate(path_length(&self.upstream_target));
+        for target in [&mut target, &mut self.upstream_target] {
+            if !query.is_empty() && !target.is_empty() {
+                target.push(b'?');
+                target.extend_from_slice(query);
+            }
+        }
+        self.request.set_target(&target);
+    }
+
     pub fn route(&self) -> Option<&Route> {
         self.matched.as_ref().map(|matched| &*matched.route)
     }
@@ -302,6 +333,11 @@ impl Exchange {
     pub fn service(&self) -> Option<&Service> {
         self.matched.as_ref().and_then(|matched| matched.service.as_deref())
     }
+}
+
+/// Bytes before the query.
+fn path_length(target: &[u8]) -> usize {
+    memchr::memchr(b'?', target).unwrap_or(target.len())
 }
 
 impl Matched {
@@ -367,6 +403,20 @@ impl std::fmt::Debug for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edited_query_goes_upstream() {
+        let at = "127.0.0.1:80".parse().unwrap();
+        let mut request = RequestHead::default();
+        request.set_target(b"/a/b?key=secret&z=1");
+        let mut exchange = Exchange::new(RequestId::random(), Client::new(at, at), request, 0);
+        exchange.upstream_target = b"/b?key=secret&z=1".to_vec();
+        exchange.set_query(b"z=1");
+        assert_eq!(exchange.request.target(), b"/a/b?z=1");
+        assert_eq!(exchange.upstream_target, b"/b?z=1");
+        exchange.set_query(b"");
+        assert_eq!((exchange.request.target(), &*exchange.upstream_target), (&b"/a/b"[..], &b"/b"[..]));
+    }
 
     #[test]
     fn request_ids_are_32_hex_digits_and_differ() {

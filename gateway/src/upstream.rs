@@ -7,3 +7,4 @@ pub mod dns;
 pub mod group;
 pub mod health;
 pub mod pool;
+pub mod probe;

@@ -145,6 +145,17 @@ impl Upstream {
     }
 }
 
+impl std::fmt::Display for Target {
+    /// `host:port`, as Kong writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
 impl Default for ActiveChecks {
     fn default() -> Self {
         ActiveChecks {

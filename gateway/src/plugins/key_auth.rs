@@ -161,21 +161,15 @@ impl KeyAuth {
     }
 
     fn hide(&self, exchange: &mut Exchange, name: &str) {
-        let request = &mut exchange.request;
         if self.settings.key_in_header {
-            request.fields.remove(name);
-            request.fields.remove(&*name.replace('_', "-"));
+            exchange.request.fields.remove(name);
+            exchange.request.fields.remove(&*name.replace('_', "-"));
         }
         if self.settings.key_in_query
-            && let Some(query) = request.query()
+            && let Some(query) = exchange.request.query()
         {
             let kept = query::without(query, |argument| *argument.name == *name.as_bytes());
-            let mut target = request.target()[..request.target().len() - query.len()].to_vec();
-            target.extend_from_slice(&kept);
-            if kept.is_empty() {
-                target.pop();
-            }
-            request.set_target(&target);
+            exchange.set_query(&kept);
         }
         if self.settings.key_in_body
             && let Some(body) = FormBody::of(exchange).and_then(|body| body.without(name))

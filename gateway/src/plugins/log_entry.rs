@@ -102,7 +102,7 @@ fn write_request(entry: &mut Object<'_>, record: &Record) {
     request.string("url", &url);
     request.string("method", if method.is_empty() { b"GET" } else { method });
     write_query(request.key("querystring"), uri);
-    write_headers(request.key("headers"), &record.request.fields, true);
+    write_headers(request.key("headers"), record.request.fields.iter(), true);
     request.number("size", record.times.request_bytes);
     if let Some(tls) = &record.client.tls {
         let mut object = request.object("tls");
@@ -117,7 +117,17 @@ fn write_request(entry: &mut Object<'_>, record: &Record) {
 fn write_response(entry: &mut Object<'_>, record: &Record) {
     let mut response = entry.object("response");
     response.number("status", record.response.status);
-    write_headers(response.key("headers"), &record.response.fields, false);
+    let mut number = itoa::Buffer::new();
+    let length = record.sent.content_length.map(|length| number.format(length));
+    let of_the_connection = [
+        (Name::ContentLength, length.as_deref()),
+        (Name::TransferEncoding, record.sent.chunked.then_some("chunked")),
+        (Name::Connection, record.sent.connection),
+    ];
+    let lines = of_the_connection.iter().filter_map(|(id, value)| {
+        Some(Field { id: *id, name: id.as_str().as_bytes(), value: value.as_ref()?.as_bytes() })
+    });
+    write_headers(response.key("headers"), lines.chain(record.response.fields.iter()), false);
     response.number("size", record.times.response_bytes);
     response.end();
 }
@@ -206,8 +216,8 @@ fn write_query(out: &mut Vec<u8>, uri: &[u8]) {
     write_grouped(out, &arguments, |a, b| a.name == b.name, name, value);
 }
 
-fn write_headers(out: &mut Vec<u8>, fields: &Fields, redact: bool) {
-    let lines: SmallVec<[Field<'_>; 24]> = fields.iter().take(MOST_HEADERS).collect();
+fn write_headers<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'a>>, redact: bool) {
+    let lines: SmallVec<[Field<'_>; 24]> = fields.take(MOST_HEADERS).collect();
     let same = |a: &Field<'_>, b: &Field<'_>| a.id == b.id && a.name.eq_ignore_ascii_case(b.name);
     let name = |out: &mut Vec<u8>, field: &Field<'_>| {
         let lower: SmallVec<[u8; 48]> = field.name.iter().map(u8::to_ascii_lowercase).collect();

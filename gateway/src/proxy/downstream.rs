@@ -4,7 +4,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Sent};
 use crate::http::fields::Fields;
 use crate::http::head::ResponseHead;
 use crate::net::deadline::Deadline;
@@ -70,8 +70,22 @@ pub trait Downstream {
     /// The deadline that all waiting of this exchange goes by.
     fn deadline(&self) -> &Deadline;
 
+    /// How the answer that was started is delimited.
+    fn sent(&self) -> Sent;
+
     /// Bytes read for this request and written for its answer so far.
     fn transferred(&self) -> (u64, u64);
+}
+
+impl Length {
+    /// The Content-Length to announce.
+    pub fn announced(self) -> Option<u64> {
+        match self {
+            Length::Known(length) => Some(length),
+            Length::Unknown => None,
+            Length::Absent(length) => length,
+        }
+    }
 }
 
 /// The beginning of an answer.

@@ -19,6 +19,9 @@ use crate::plugins::{BODY_SIGHT, Chain, ChainEnd, Chosen};
 use crate::routing::UpstreamPath;
 use crate::snapshot::Snapshot;
 
+/// What a log shows for a request whose client left before there was an answer: nginx's number, and so Kong's.
+const CLIENT_GONE: u16 = 499;
+
 /// Serves one request: from its head to the record of what became of it. The configuration it begins with is
 /// the one it ends with.
 pub async fn run<D: Downstream>(
@@ -38,7 +41,8 @@ pub async fn run<D: Downstream>(
         None => decide(&snapshot, &mut exchange),
     };
     let chain = snapshot.chain(&exchange);
-    let mut reply = Reply { worker, down, exchange: &mut exchange, chain, chosen: Chosen::default() };
+    let mut reply =
+        Reply { worker, down, exchange: &mut exchange, chain, chosen: Chosen::default(), begun: false };
     let delivered = match decision {
         Decision::Serve => reply.serve(&snapshot).await,
         Decision::Answer(answer) => reply.answer(answer, false, false).await,
@@ -46,9 +50,14 @@ pub async fn run<D: Downstream>(
     };
     if let Err(failure) = delivered {
         reply.down.abort();
+        if failure.reason == Reason::ClientGone && !reply.begun {
+            reply.exchange.response.clear();
+            reply.exchange.response.status = CLIENT_GONE;
+        }
         reply.note(failure);
     }
     let chosen = reply.chosen;
+    exchange.sent = down.sent();
     drop(under_way);
     worker.finish(down.transferred(), exchange, &snapshot, &chosen);
 }
@@ -100,6 +109,8 @@ struct Reply<'a, D> {
     exchange: &'a mut Exchange,
     chain: &'a Chain,
     chosen: Chosen,
+    /// The client has been given the head of an answer.
+    begun: bool,
 }
 
 impl<D: Downstream> Reply<'_, D> {
@@ -139,7 +150,7 @@ impl<D: Downstream> Reply<'_, D> {
             return Ok(());
         }
         let limit = self.exchange.body_limit;
-        let (bytes, complete) = forward::read_body(self.worker, self.down, BODY_SIGHT + 1, limit).await?;
+        let (bytes, complete) = forward::read_body(self.worker, self.down, BODY_SIGHT + 1, true, limit).await?;
         if !complete {
             let detail = "a plugin needs the whole body and it is too long to be held";
             return Err(Failure::new(Reason::BodyTooLarge, detail, Progress::NotSent));
@@ -158,7 +169,9 @@ impl<D: Downstream> Reply<'_, D> {
         self.header_filter();
         headers::add_gateway_lines(self.exchange, true);
         let length = match announced {
-            _ if upstream.body.is_done() && has_no_body(self.exchange) => Length::Absent(announced),
+            _ if has_no_body(self.exchange) => {
+                Length::Absent(announced.filter(|_| may_announce_length(self.exchange)))
+            }
             Some(length) => Length::Known(length),
             None if upstream.body.is_done() => Length::Known(0),
             None => Length::Unknown,
@@ -167,6 +180,7 @@ impl<D: Downstream> Reply<'_, D> {
         let (mut begun, mut ended) = (false, false);
         let wants_trailers = headers::accepts_trailers(&self.exchange.request.fields);
         let (worker, down, exchange) = (self.worker, &mut *self.down, &*self.exchange);
+        self.begun = true;
         down.deadline().set(idle_ms);
         let result = poll_fn(|context| {
             let mut scratch = worker.scratch.borrow_mut();
@@ -301,14 +315,15 @@ impl<D: Downstream> Reply<'_, D> {
         headers::add_gateway_lines(self.exchange, asked_upstream);
         let length = body.len() as u64;
         let (length, first) = if has_no_body(self.exchange) {
-            let announced = !matches!(self.exchange.response.status, 100..=199 | 204 | 304);
-            (Length::Absent(announced.then_some(length)), &b""[..])
+            let announces = may_announce_length(self.exchange) && self.exchange.response.status != 304;
+            (Length::Absent(announces.then_some(length)), &b""[..])
         } else {
             (Length::Known(length), &body[..])
         };
         let date = self.worker.date();
         let start = Start { length, first, complete: true, close, upgrade: false, date: Some(&date) };
         let (down, exchange) = (&mut *self.down, &*self.exchange);
+        self.begun = true;
         down.deadline().set(self.worker.settings.timeouts.write_ms);
         let mut begun = false;
         poll_fn(|context| {
@@ -344,6 +359,11 @@ impl<D: Downstream> Reply<'_, D> {
 /// Whether the answer has no body on the wire, whatever its length.
 fn has_no_body(exchange: &Exchange) -> bool {
     exchange.is_head_request() || matches!(exchange.response.status, 100..=199 | 204 | 304)
+}
+
+/// Some answers must not even say how long a body would be (RFC 9110 §8.6).
+fn may_announce_length(exchange: &Exchange) -> bool {
+    !matches!(exchange.response.status, 100..=199 | 204)
 }
 
 fn client_gone() -> Failure {

@@ -33,6 +33,12 @@ impl Failure {
         Failure { reason, detail: detail.into(), progress }
     }
 
+    /// Whether the client is to blame: no other attempt can help, and no target has failed.
+    pub fn is_clients(&self) -> bool {
+        use Reason as R;
+        matches!(self.reason, R::ClientGone | R::RequestTimeout | R::BadRequest | R::BodyTooLarge)
+    }
+
     /// What the client gets; `None` when there is nobody left to answer.
     pub fn answer(&self) -> Option<Answer> {
         use Reason as R;

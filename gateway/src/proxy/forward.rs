@@ -99,7 +99,10 @@ pub async fn request<D: Downstream>(
         // Without a name to look up choosing takes no time worth a look at the clock.
         let chosen = if target.was_looked_up { worker.now_us() } else { begun };
         let balancer_us = chosen.saturating_sub(begun);
-        exchange.times.forwarded_us.get_or_insert(exchange.elapsed_us(chosen));
+        let forwarded_us = exchange.elapsed_us(chosen);
+        if let Some(before) = exchange.times.forwarded_us.replace(forwarded_us) {
+            exchange.times.earlier_attempts_us += forwarded_us.saturating_sub(before);
+        }
         exchange.tries.push(Try {
             address: target.address,
             balancer_start_ns: begun * 1_000,
@@ -112,7 +115,6 @@ pub async fn request<D: Downstream>(
             Attempt { worker, service, gathered: &gathered, target: &target, websocket, reused: false };
         let result = attempt.run(exchange, down).await;
         let was_reused = attempt.reused;
-        let forwarded_us = exchange.times.forwarded_us.unwrap_or_default();
         let answered = worker.now_us();
         exchange.times.upstream_us = Some(exchange.elapsed_us(answered).saturating_sub(forwarded_us));
         let failure = match result {
@@ -183,7 +185,8 @@ async fn choose_target(
 /// Another attempt is safe when nothing was sent, or when the request may be repeated and its body can be.
 fn may_retry(exchange: &Exchange, gathered: &Gathered, failure: &Failure) -> bool {
     match failure.progress {
-        Progress::NotSent => gathered.complete || failure.reason != Reason::ClientGone,
+        _ if failure.is_clients() => false,
+        Progress::NotSent => true,
         Progress::Sent => gathered.complete && is_repeatable(exchange.request.method()),
         Progress::Answered => false,
     }
@@ -207,27 +210,28 @@ async fn gather<D: Downstream>(
     let announced = down.announced();
     let framing = match announced {
         Announced::Nothing => {
-            // Kong says so for methods whose lack of a body means something.
             return Ok(Gathered { bytes: Bytes::new(), framing: Framing::None, complete: true });
         }
         Announced::Known(length) => Framing::Length(length),
         Announced::Unknown => Framing::Chunked,
     };
-    let short = !matches!(announced, Announced::Known(length) if length > BUFFERED as u64);
-    let buffers = exchange.route().is_some_and(|route| route.request_buffering);
-    if !buffers || !short {
+    if matches!(announced, Announced::Known(length) if length > BUFFERED as u64) {
         return Ok(Gathered { bytes: Bytes::new(), framing, complete: false });
     }
-    let (bytes, complete) = read_body(worker, down, BUFFERED, exchange.body_limit).await?;
+    // Without buffering what has come already is taken, and nothing waited for.
+    let waits = exchange.route().is_some_and(|route| route.request_buffering);
+    let (bytes, complete) = read_body(worker, down, BUFFERED, waits, exchange.body_limit).await?;
     let framing = if complete { Framing::Length(bytes.len() as u64) } else { framing };
     Ok(Gathered { bytes: bytes.into(), framing, complete })
 }
 
-/// Reads the request's body until it is complete or `most` bytes have come. Says whether it is complete.
+/// Reads the request's body until it is complete or `most` bytes have come, or as much as is there already. Says
+/// whether it is complete.
 pub async fn read_body<D: Downstream>(
     worker: &Worker,
     down: &mut D,
     most: usize,
+    waits: bool,
     limit: Option<u64>,
 ) -> Result<(Vec<u8>, bool), Failure> {
     let mut bytes = Vec::new();
@@ -240,7 +244,8 @@ pub async fn read_body<D: Downstream>(
         let mut scratch = worker.scratch.borrow_mut();
         loop {
             match down.poll_body(context, &mut scratch) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if waits => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(false)),
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(client_failure(&error, Progress::NotSent)));
                 }

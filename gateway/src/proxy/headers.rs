@@ -63,14 +63,26 @@ const NOT_TO_CLIENT: NameSet = NameSet::of(&[
     Name::XKongUpstreamLatency,
 ]);
 
-/// Lines that say who the consumer is. Only the gateway may, so a client's are removed on arrival.
-const IDENTITY: NameSet = NameSet::of(&[
-    Name::XAnonymousConsumer,
-    Name::XConsumerCustomId,
-    Name::XConsumerId,
-    Name::XConsumerUsername,
-    Name::XCredentialIdentifier,
-]);
+/// Lines that say who the consumer is. Only the gateway may, so a client's are removed on arrival; in any spelling,
+/// since servers that make variables of names take `_` for `-`.
+const IDENTITY: [&[u8]; 6] = [
+    b"x-anonymous-consumer",
+    b"x-consumer-custom-id",
+    b"x-consumer-groups",
+    b"x-consumer-id",
+    b"x-consumer-username",
+    b"x-credential-identifier",
+];
+
+/// Lines with which an upstream gives nginx orders. They end here, as in Kong, but nothing obeys them.
+const ORDERS_TO_NGINX: [&[u8]; 6] = [
+    b"x-accel-buffering",
+    b"x-accel-charset",
+    b"x-accel-expires",
+    b"x-accel-limit-rate",
+    b"x-accel-redirect",
+    b"x-pad",
+];
 
 /// What the upstream's request head needs to be told.
 #[derive(Debug, Clone, Copy)]
@@ -93,11 +105,31 @@ pub enum After {
     Upgrade,
 }
 
+impl After {
+    /// The value of Connection that says so.
+    pub fn connection(self) -> &'static str {
+        match self {
+            After::KeepAlive => "keep-alive",
+            After::Close => "close",
+            After::Upgrade => "upgrade",
+        }
+    }
+}
+
 /// Removes lines with which a client could pass for a consumer.
 pub fn remove_forged_identity(fields: &mut Fields) {
-    if fields.may_contain_any(IDENTITY) {
-        fields.retain(|field| !IDENTITY.contains(field.id));
+    if fields.iter().any(|field| is_identity(field.name)) {
+        fields.retain(|field| !is_identity(field.name));
     }
+}
+
+fn is_identity(name: &[u8]) -> bool {
+    // Nearly all names end here.
+    if !matches!(name, [b'x' | b'X', b'-' | b'_', b'a' | b'A' | b'c' | b'C', ..]) {
+        return false;
+    }
+    let same = |(a, b): (&u8, &u8)| a.eq_ignore_ascii_case(b) || *a == b'_' && *b == b'-';
+    IDENTITY.iter().any(|known| known.len() == name.len() && name.iter().zip(*known).all(same))
 }
 
 /// Writes the head of a request to an HTTP/1.1 upstream.
@@ -139,6 +171,7 @@ pub fn clean_upstream_answer(exchange: &mut Exchange, upstream_protocol: &str, w
             || field.id == Name::Trailer && keep_trailer
             || field.id == Name::Upgrade && websocket)
             && !nominated.contains(field.name)
+            && !(field.id == Name::Other && is_order(field.name))
     });
     add_charset(fields);
     if via.is_empty() && upstream_protocol == "1.1" {
@@ -150,6 +183,11 @@ pub fn clean_upstream_answer(exchange: &mut Exchange, upstream_protocol: &str, w
     // Writing to a vector can't fail.
     let _ = write!(via, "{upstream_protocol} {PRODUCT}");
     fields.append(Name::Via, &via);
+}
+
+fn is_order(name: &[u8]) -> bool {
+    matches!(name, [b'x' | b'X', b'-', ..])
+        && ORDERS_TO_NGINX.iter().any(|order| order.eq_ignore_ascii_case(name))
 }
 
 /// Writes those lines of an interim answer that are meant for the client.
@@ -207,15 +245,7 @@ pub fn to_client(
     if let Some(date) = date {
         line(out, b"Date", date);
     }
-    line(
-        out,
-        b"Connection",
-        match after {
-            After::KeepAlive => b"keep-alive",
-            After::Close => b"close",
-            After::Upgrade => b"upgrade",
-        },
-    );
+    line(out, b"Connection", after.connection().as_bytes());
     for field in response.fields.iter() {
         line(out, field.name, field.value);
     }
@@ -442,6 +472,20 @@ mod tests {
         ] {
             assert_eq!(host_name(host.as_bytes()), name);
         }
+    }
+
+    #[test]
+    fn nobody_can_pass_for_a_consumer() {
+        let mut fields = Fields::default();
+        for name in ["X-Consumer-ID", "x_consumer_groups", "X-CONSUMER_USERNAME", "x-credential-identifier"] {
+            fields.append(name, "admin");
+        }
+        for name in ["X-Consumer", "X-Consumer-Ids", "Accept", "X-Custom"] {
+            fields.append(name, "kept");
+        }
+        remove_forged_identity(&mut fields);
+        assert_eq!(fields.len(), 4);
+        assert!(fields.iter().all(|field| field.value == b"kept"));
     }
 
     #[test]

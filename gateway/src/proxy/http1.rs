@@ -12,7 +12,7 @@ use super::headers::{self, After};
 use super::rewind::Rewind;
 use super::worker::Worker;
 use super::{exchange, http2};
-use crate::exchange::{Answer, Client};
+use crate::exchange::{Answer, Client, Sent};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::http1::decode::BodyDecoder;
@@ -41,6 +41,7 @@ pub struct Http1 {
     waits_for_invitation: bool,
     wants_keep_alive: bool,
     framing: Framing,
+    sent: Sent,
     after: After,
     requests: u32,
     opened_ms: u64,
@@ -105,6 +106,7 @@ impl Http1 {
             waits_for_invitation: false,
             wants_keep_alive: true,
             framing: Framing::None,
+            sent: Sent::default(),
             after: After::KeepAlive,
             requests: 0,
             opened_ms: worker.deadlines.now_ms(),
@@ -175,6 +177,7 @@ impl Http1 {
         self.requests += 1;
         self.version = head.version;
         self.after = After::KeepAlive;
+        self.sent = Sent::default();
         let fields = &head.fields;
         self.wants_keep_alive = match head.version {
             Version::Http10 => headers::connection_lists(fields, b"keep-alive"),
@@ -186,7 +189,7 @@ impl Http1 {
         match framing::of_request(head) {
             Ok(framing) => {
                 self.announced = match framing {
-                    Framing::None | Framing::Length(0) => Announced::Nothing,
+                    Framing::None => Announced::Nothing,
                     Framing::Length(length) => Announced::Known(length),
                     _ => Announced::Unknown,
                 };
@@ -320,6 +323,11 @@ impl Downstream for Http1 {
             Length::Absent(Some(length)) => Framing::Length(length),
             _ => self.framing,
         };
+        self.sent = Sent {
+            content_length: answer.length.announced(),
+            chunked: self.framing == Framing::Chunked,
+            connection: Some(self.after.connection()),
+        };
         let (framing, after) = (self.framing, self.after);
         headers::to_client(self.wire.output(), exchange, announced, after, answer.date);
         if answer.complete && self.framing == Framing::Chunked {
@@ -361,6 +369,10 @@ impl Downstream for Http1 {
 
     fn deadline(&self) -> &Deadline {
         &self.deadline
+    }
+
+    fn sent(&self) -> Sent {
+        self.sent
     }
 
     fn transferred(&self) -> (u64, u64) {

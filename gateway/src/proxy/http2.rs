@@ -21,7 +21,7 @@ use super::downstream::{Announced, Downstream, Length, Start};
 use super::exchange;
 use super::rewind::Rewind;
 use super::worker::Worker;
-use crate::exchange::{Client, Exchange};
+use crate::exchange::{Client, Exchange, Sent};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::name::{Name, NameSet};
@@ -112,6 +112,7 @@ async fn respond(
         deadline: worker.deadlines.register(),
         read: 0,
         written: 0,
+        sent: Sent::default(),
     };
     streams.set(streams.get() + 1);
     let guard = Leave(streams);
@@ -143,6 +144,7 @@ struct Stream {
     deadline: Deadline,
     read: u64,
     written: u64,
+    sent: Sent,
 }
 
 /// The answer's body between the exchange that makes it and hyper that sends it.
@@ -214,11 +216,9 @@ fn translate(request: hyper::Request<Incoming>, head: &mut RequestHead) -> Incom
 }
 
 fn announced(body: &Incoming, head: &RequestHead) -> Announced {
-    if body.is_end_stream() {
-        return Announced::Nothing;
-    }
     match crate::http::http1::framing::content_length(&head.fields) {
         Ok(Some(length)) => Announced::Known(length),
+        _ if body.is_end_stream() => Announced::Nothing,
         _ => Announced::Unknown,
     }
 }
@@ -289,12 +289,13 @@ impl Downstream for Stream {
                 response = response.header(field.name, field.value);
             }
         }
-        let (announced, length) = match start.length {
-            Length::Known(length) => (Some(length), Some(length)),
-            Length::Unknown => (None, None),
-            Length::Absent(announced) => (announced, Some(0)),
+        let length = match start.length {
+            Length::Known(length) => Some(length),
+            Length::Unknown => None,
+            Length::Absent(_) => Some(0),
         };
-        if let Some(announced) = announced {
+        self.sent = Sent { content_length: start.length.announced(), ..Sent::default() };
+        if let Some(announced) = self.sent.content_length {
             response = response.header(http::header::CONTENT_LENGTH, announced);
         }
         let body = Outgoing { pipe: Rc::clone(&self.pipe), length };
@@ -372,6 +373,10 @@ impl Downstream for Stream {
 
     fn deadline(&self) -> &Deadline {
         &self.deadline
+    }
+
+    fn sent(&self) -> Sent {
+        self.sent
     }
 
     fn transferred(&self) -> (u64, u64) {

@@ -72,15 +72,15 @@ impl Certificates {
         }
     }
 
-    /// The certificate for a server name: exact, then `*.` with the longest rest, then `.*`, then the default.
+    /// The certificate for a server name: exact, then with its first label as `*`, then with its last, then the
+    /// default. A `*` stands for one label.
     fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
         let Some(name) = name else { return self.default.as_ref() };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let labels = || name.match_indices('.').map(|(at, _)| at);
         self.exact
             .get(&name)
-            .or_else(|| labels().find_map(|at| self.suffixes.get(&name[at + 1..])))
-            .or_else(|| labels().find_map(|at| self.prefixes.get(&name[..at])))
+            .or_else(|| name.split_once('.').and_then(|(_, rest)| self.suffixes.get(rest)))
+            .or_else(|| name.rsplit_once('.').and_then(|(rest, _)| self.prefixes.get(rest)))
             .or(self.default.as_ref())
     }
 }
@@ -194,7 +194,9 @@ mod tests {
         for (name, at) in [
             (Some("a.test"), 0),
             (Some("A.TEST."), 0),
-            (Some("x.y.test"), 1),
+            (Some("y.test"), 1),
+            // A star stands for one label: the rest belongs to whoever claims it.
+            (Some("x.y.test"), 0),
             (Some("b.example"), 2),
             (Some("else.where"), 0),
             (None, 0),

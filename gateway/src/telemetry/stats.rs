@@ -226,7 +226,7 @@ impl WorkerStats {
         self.bytes_in.add(times.request_bytes);
         self.bytes_out.add(times.response_bytes);
         self.latency.record(times.total_us);
-        let upstream_us = times.upstream_us.unwrap_or(0) + times.receive_us;
+        let upstream_us = times.upstream_us.unwrap_or(0) + times.earlier_attempts_us + times.receive_us;
         self.gateway_latency.record(times.total_us.saturating_sub(upstream_us));
         route.count(self.index, exchange);
         for place in passed {

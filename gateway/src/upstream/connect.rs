@@ -1,5 +1,6 @@
 //! New connections to targets: TCP, and TLS where the service asks for it.
 
+use std::io;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::net::deadline::Deadline;
 use crate::net::io::Io;
@@ -79,6 +81,13 @@ impl UpstreamTls {
     }
 }
 
+impl UpstreamTls {
+    /// Speaks TLS over a connection that was made.
+    pub async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsConnector::from(Arc::clone(&self.config)).connect(self.name.clone(), stream).await
+    }
+}
+
 fn roots(authorities: &[&str]) -> Result<rustls::RootCertStore, String> {
     if authorities.is_empty() {
         return trust::system();
@@ -110,11 +119,8 @@ pub async fn connect(
         // Without it small messages wait for acknowledgements. A socket that refuses still works.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else { return Ok(Io::Tcp(stream)) };
-        let connector = TlsConnector::from(Arc::clone(&tls.config));
-        let stream = connector
-            .connect(tls.name.clone(), stream)
-            .await
-            .map_err(|error| failure(Reason::TlsFailed, address, &error))?;
+        let stream =
+            tls.handshake(stream).await.map_err(|error| failure(Reason::TlsFailed, address, &error))?;
         Ok(Io::Connected(Box::new(stream)))
     };
     match deadline.within(timeout_ms, connecting).await {
@@ -126,6 +132,6 @@ pub async fn connect(
     }
 }
 
-fn failure(reason: Reason, address: SocketAddr, error: &std::io::Error) -> ConnectError {
+fn failure(reason: Reason, address: SocketAddr, error: &io::Error) -> ConnectError {
     ConnectError { reason, detail: format!("{address}: {error}") }
 }

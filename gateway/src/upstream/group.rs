@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::balancer::{self, Balancer};
 use super::dns::{Answer, DnsError, Resolver};
 use super::health::{self, Health};
-use crate::model::{Protocol, Upstream};
+use crate::model::{Protocol, Target, Upstream};
 use crate::telemetry::stats::{Stats, TargetStats};
 
 /// A host and port to connect to.
@@ -50,6 +50,17 @@ pub struct Group {
     names: Mutex<Vec<(Arc<str>, Option<Answer>)>>,
     members: ArcSwap<Members>,
     stats: Arc<Stats>,
+}
+
+/// What is known of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetHealth {
+    Healthy,
+    Unhealthy,
+    /// Nobody looks.
+    Unchecked,
+    /// Its name has no address, or nobody has asked yet.
+    NoAddress,
 }
 
 /// The addresses requests may go to. Places count from 0, alike in all lists.
@@ -165,6 +176,47 @@ impl Group {
         }
     }
 
+    /// Every target and how its addresses are doing together: one that is available suffices.
+    pub fn target_health(&self) -> Vec<(&Target, TargetHealth)> {
+        let members = self.members.load();
+        let word = |at: usize| {
+            let mut available = self.places(&members, at).map(|place| members.health[place].is_available());
+            match available.next() {
+                None => TargetHealth::NoAddress,
+                Some(_) if !self.checked => TargetHealth::Unchecked,
+                Some(first) if first || available.any(|is_available| is_available) => TargetHealth::Healthy,
+                Some(_) => TargetHealth::Unhealthy,
+            }
+        };
+        self.upstream.targets.iter().enumerate().map(|(at, target)| (target, word(at))).collect()
+    }
+
+    /// Sets the health of all addresses of a target, given as `host:port`, by hand. Says whether there is such a
+    /// target.
+    pub fn set_health(&self, target: &str, healthy: bool) -> bool {
+        let members = self.members.load();
+        let Some(at) = self.upstream.targets.iter().position(|one| one.to_string() == target) else {
+            return false;
+        };
+        for place in self.places(&members, at) {
+            members.health[place].set(healthy);
+        }
+        true
+    }
+
+    /// Where the addresses of a target are among the members.
+    fn places<'a>(&'a self, members: &'a Members, at: usize) -> impl Iterator<Item = usize> + 'a {
+        let (endpoint, _) = &self.targets[at];
+        let name: Arc<str> = match &endpoint.host {
+            Host::Address(address) => address.to_string().into(),
+            Host::Name(name) => Arc::clone(name),
+        };
+        let endpoints = members.balancer.endpoints().iter().enumerate();
+        endpoints
+            .filter(move |(_, member)| member.name == name && member.address.port() == endpoint.port)
+            .map(|(place, _)| place)
+    }
+
     /// Every address and how it is doing.
     pub fn health(&self) -> Vec<(String, &'static str)> {
         let members = self.members.load();
@@ -250,7 +302,7 @@ mod tests {
     fn health_goes_over_to_the_next_generation() {
         let stats = Stats::new(1, 0);
         let mut upstream = Upstream::new(uuid::Uuid::nil(), "u");
-        let target = |host: &str| crate::model::Target { host: host.to_owned(), port: 80, weight: 100 };
+        let target = |host: &str| Target { host: host.to_owned(), port: 80, weight: 100 };
         upstream.targets = vec![target("10.0.0.1"), target("10.0.0.2")];
         upstream.healthchecks.passive.rules.tcp_failures = 1;
         let first = Group::new(&upstream, &stats, None);
@@ -260,5 +312,8 @@ mod tests {
         let health: HashMap<_, _> = second.health().into_iter().collect();
         assert_eq!(health["10.0.0.2:80"], "unhealthy");
         assert_eq!(health["10.0.0.3:80"], "healthy");
+        assert!(second.set_health("10.0.0.2:80", true) && !second.set_health("10.0.0.9:80", true));
+        let words: Vec<_> = second.target_health().into_iter().map(|(_, word)| word).collect();
+        assert_eq!(words, [TargetHealth::Healthy; 3]);
     }
 }

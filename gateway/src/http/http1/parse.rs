@@ -179,11 +179,25 @@ fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, HeadError> {
 fn refusal(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> HeadError {
     match error {
         httparse::Error::TooManyHeaders => HeadError::TooMany,
-        httparse::Error::Version => HeadError::Version,
+        httparse::Error::Version if names_a_version(bytes) => HeadError::Version,
         httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::Field,
         _ if memchr::memchr(b'\n', bytes).unwrap_or(bytes.len()) > limits.line + 1 => HeadError::LineTooLong,
         _ => HeadError::Line,
     }
+}
+
+/// Whether the first line begins or ends with `HTTP/` and two digits: a version we don't speak and no nonsense.
+fn names_a_version(bytes: &[u8]) -> bool {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|byte| *byte == b' ');
+    let is_version = |word: &[u8]| {
+        matches!(word, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
+    };
+    // A target with a blank in it leaves more words than a request line has.
+    let (first, third, rest) = (words.next(), words.nth(1), words.next());
+    first.is_some_and(is_version) || rest.is_none() && third.is_some_and(is_version)
 }
 
 #[cfg(test)]
@@ -219,6 +233,11 @@ mod tests {
             (b"GET / HTTP/1.1\r\nHost: a\x00b\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.2\r\n\r\n", HeadError::Version),
+            (b"GET / HTTP/2.0\r\n\r\n", HeadError::Version),
+            (b"GET / HTTP/01.1\r\n\r\n", HeadError::Line),
+            (b"GET / HTTP/1\r\n\r\n", HeadError::Line),
+            (b"GET /a b HTTP/1.1\r\n\r\n", HeadError::Line),
+            (b"GET / HTTP/1.1 \r\n\r\n", HeadError::Line),
             (b"GET /\r\n\r\n", HeadError::Line),
             (b"GET / HTTP/1.1\rHost: x\r\r", HeadError::Line),
         ] {
@@ -259,6 +278,7 @@ mod tests {
         assert_eq!((head.status, head.reason()), (200, &b"Fine"[..]));
         assert!(response(b"HTTP/1.0 204\r\n\r\n", &mut head, &limits).is_ok());
         assert_eq!((head.status, head.reason(), head.version), (204, &b""[..], Version::Http10));
-        assert_eq!(response(b"this is not http\r\n\r\n", &mut head, &limits), Err(HeadError::Version));
+        assert_eq!(response(b"this is not http\r\n\r\n", &mut head, &limits), Err(HeadError::Line));
+        assert_eq!(response(b"HTTP/2.0 200 OK\r\n\r\n", &mut head, &limits), Err(HeadError::Version));
     }
 }

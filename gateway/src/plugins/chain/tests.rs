@@ -148,6 +148,7 @@ fn record() -> Arc<Record> {
         tries: SmallVec::new(),
         upstream_target: Vec::new(),
         correlation_id: None,
+        sent: crate::exchange::Sent::default(),
     })
 }
 

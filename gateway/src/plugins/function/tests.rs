@@ -62,6 +62,7 @@ fn log_code_looks_at_what_is_over() {
         tries: SmallVec::new(),
         upstream_target: Vec::new(),
         correlation_id: None,
+        sent: crate::exchange::Sent::default(),
     };
     plugin.log(&Arc::new(record));
 }

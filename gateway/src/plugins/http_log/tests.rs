@@ -140,6 +140,7 @@ fn record(target: &str) -> Arc<Exchange> {
         tries: SmallVec::new(),
         upstream_target: Vec::new(),
         correlation_id: None,
+        sent: crate::exchange::Sent::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use uuid::Uuid;
 
 use super::*;
-use crate::exchange::{ClientTls, Outcome, Times};
+use crate::exchange::{ClientTls, Outcome, Sent, Times};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::model::{Route, RoutePath, Service};
 use crate::plugins::testing::exchange;
@@ -17,7 +17,6 @@ fn proxied(request: &str) -> Record {
     let mut response = ResponseHead::default();
     response.status = 200;
     response.fields.append("Content-Type", "text/plain");
-    response.fields.append("Content-Length", "3");
     Record {
         id: exchange.id,
         client: exchange.client,
@@ -32,6 +31,7 @@ fn proxied(request: &str) -> Record {
             started_us: 1_795_491_094_691_500,
             forwarded_us: Some(1_200),
             upstream_us: Some(41_900),
+            earlier_attempts_us: 0,
             receive_us: 2_100,
             answered_us: 43_100,
             total_us: 46_300,
@@ -41,6 +41,7 @@ fn proxied(request: &str) -> Record {
         tries: SmallVec::from_iter([attempt(19_000)]),
         upstream_target: b"/p?a=1".to_vec(),
         correlation_id: None,
+        sent: Sent { content_length: Some(3), chunked: false, connection: Some("keep-alive") },
     }
 }
 
@@ -133,7 +134,7 @@ fn a_proxied_request_in_full() {
         "upstream_status": "200",
         "response": {
             "status": 200,
-            "headers": {"content-type": "text/plain", "content-length": "3"},
+            "headers": {"content-type": "text/plain", "content-length": "3", "connection": "keep-alive"},
             "size": 253,
         },
         "latencies": {"kong": 1, "proxy": 41, "request": 46, "receive": 2},
@@ -284,6 +285,7 @@ fn a_client_that_left_is_499_with_an_unknown_upstream_status() {
     record.tries[0].status = None;
     record.response.clear();
     record.response.status = 499;
+    record.sent = Sent::default();
     record.times.response_bytes = 0;
     let shown = entry(&record);
     assert_eq!(shown["upstream_status"], "-");
