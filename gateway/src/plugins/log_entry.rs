@@ -120,7 +120,7 @@ fn write_response(entry: &mut Object<'_>, record: &Record) {
     let mut number = itoa::Buffer::new();
     let length = record.sent.content_length.map(|length| number.format(length));
     let of_the_connection = [
-        (Name::ContentLength, length.as_deref()),
+        (Name::ContentLength, length),
         (Name::TransferEncoding, record.sent.chunked.then_some("chunked")),
         (Name::Connection, record.sent.connection),
     ];

@@ -150,7 +150,8 @@ impl<D: Downstream> Reply<'_, D> {
             return Ok(());
         }
         let limit = self.exchange.body_limit;
-        let (bytes, complete) = forward::read_body(self.worker, self.down, BODY_SIGHT + 1, true, limit).await?;
+        let (bytes, complete) =
+            forward::read_body(self.worker, self.down, BODY_SIGHT + 1, true, limit).await?;
         if !complete {
             let detail = "a plugin needs the whole body and it is too long to be held";
             return Err(Failure::new(Reason::BodyTooLarge, detail, Progress::NotSent));

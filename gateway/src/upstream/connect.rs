@@ -1,7 +1,7 @@
 //! New connections to targets: TCP, and TLS where the service asks for it.
 
-use std::io;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -21,6 +21,7 @@ use super::dns::Resolver;
 use super::group::{Group, Members};
 use super::health::Sign;
 use crate::clock::Clock;
+use crate::http::http1::encode;
 use crate::model::upstream::{ActiveChecks, ProbeKind};
 
 /// Bytes within which an answer's first line has to end.
@@ -192,20 +193,20 @@ fn request(checks: &ActiveChecks, host: &str) -> Vec<u8> {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => host.to_owned(),
     };
-    let mut text = format!("GET {} HTTP/1.0\r\nHost: {host}\r\n", checks.http_path);
+    let mut head = format!("GET {} HTTP/1.0\r\nHost: {host}\r\n", checks.http_path).into_bytes();
     for (name, values) in &checks.headers {
         for value in values {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            encode::line(&mut head, name.as_bytes(), value.as_bytes());
         }
     }
-    text.push_str("\r\n");
-    text.into_bytes()
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 /// The status of an answer, from its first line.
 fn status(line: &[u8]) -> Option<u16> {
     let rest = line.strip_prefix(b"HTTP/1.").or_else(|| line.strip_prefix(b"HTTP/2"))?;
-    let mut words = rest.split(|byte| byte.is_ascii_whitespace());
+    let mut words = rest.split(u8::is_ascii_whitespace);
     let code = words.nth(1)?;
     (code.len() == 3 && code.iter().all(u8::is_ascii_digit))
         .then(|| std::str::from_utf8(code).ok()?.parse().ok())
