@@ -16,8 +16,10 @@ use crate::compare::gateway;
 use crate::peer::{self, Certificate, Peer, Start};
 use crate::process::{Program, free_port, local};
 
+/// Connections that send at the same time, so that the gateway finds several requests when it looks.
+const CONNECTIONS: u64 = 32;
 /// Requests that are sent before any are counted.
-const WARM: u64 = 200;
+const WARM: u64 = 10 * CONNECTIONS;
 
 /// Prints `name: count instructions`, a line per case.
 #[expect(clippy::print_stdout, reason = "figures are this program's output")]
@@ -27,8 +29,8 @@ pub(crate) fn run(args: &InstructionsArgs) -> anyhow::Result<()> {
     let countable =
         |case: &Case| case.protocol == Protocol::Http1 && case.measure == Measure::Throughput && !case.close;
     for case in case::selected(&args.only)?.iter().filter(|case| countable(case)) {
-        let few = count(case, &gateway, WARM)?;
-        let many = count(case, &gateway, WARM + args.requests)?;
+        let few = count(case, &gateway, WARM, None)?;
+        let many = count(case, &gateway, WARM + args.requests, args.keep.as_deref())?;
         println!(
             "{}.instructions: {} instructions",
             case.name,
@@ -39,7 +41,7 @@ pub(crate) fn run(args: &InstructionsArgs) -> anyhow::Result<()> {
 }
 
 /// Instructions of a whole life of the gateway with so many requests in it.
-fn count(case: &Case, gateway: &Path, requests: u64) -> anyhow::Result<u64> {
+fn count(case: &Case, gateway: &Path, requests: u64, keep: Option<&Path>) -> anyhow::Result<u64> {
     let folder = tempfile::tempdir()?;
     let certificate = Certificate::make(folder.path())?;
     let upstream_port = free_port()?;
@@ -64,16 +66,29 @@ fn count(case: &Case, gateway: &Path, requests: u64) -> anyhow::Result<u64> {
         folder: &folder.path().join("limen"),
         certificate: &certificate,
         gateway: &wrapper,
+        watched: false,
     };
     let running = peer::start(Peer::Limen, &start)?;
-    let mut connection = TcpStream::connect(running.address(case.protocol))?;
-    connection.set_read_timeout(Some(Duration::from_mins(1)))?;
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let connection = TcpStream::connect(running.address(case.protocol))?;
+        connection.set_read_timeout(Some(Duration::from_mins(1)))?;
+        connections.push(connection);
+    }
     let request = request(case);
-    for _ in 0..requests {
-        connection.write_all(&request)?;
-        read_answer(&mut connection, case.answer)?;
+    for _ in 0..requests / CONNECTIONS {
+        for connection in &mut connections {
+            connection.write_all(&request)?;
+        }
+        for connection in &mut connections {
+            read_answer(connection, case.answer)?;
+        }
     }
     drop(running);
+    if let Some(keep) = keep {
+        std::fs::create_dir_all(keep)?;
+        std::fs::copy(&counts, keep.join(format!("callgrind.out.{}", case.name)))?;
+    }
     let text = std::fs::read_to_string(&counts).context("callgrind left no counts")?;
     let total =
         text.lines().find_map(|line| line.strip_prefix("summary: ").or(line.strip_prefix("totals: ")));

@@ -69,8 +69,11 @@ struct InstructionsArgs {
     /// Cases to count, by a part of their name. [default: all of HTTP/1 in the clear]
     only: Vec<String>,
     /// Requests over which it is counted
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 20_000)]
     requests: u64,
+    /// Keep callgrind's files here, for callgrind_annotate
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
     /// The gateway to measure. [default: the one beside this program]
     #[arg(long, value_name = "PROGRAM")]
     gateway: Option<PathBuf>,

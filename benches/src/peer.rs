@@ -46,6 +46,8 @@ pub(crate) struct Start<'a> {
     pub folder: &'a Path,
     pub certificate: &'a Certificate,
     pub gateway: &'a Path,
+    /// Whether somebody watches the gateway's feed.
+    pub watched: bool,
 }
 
 /// A certificate for `localhost`, as files.

@@ -28,7 +28,7 @@ pub(super) fn start(start: &Start<'_>, mut ports: Ports) -> anyhow::Result<Runni
     let logs = start.folder.with_extension("output");
     std::fs::create_dir_all(&logs)?;
     let program = Program::start("gateway", &mut command, &logs, local(ports.http))?;
-    let viewer = Viewer::watch(&format!("http://{}", local(admin)))?;
+    let viewer = Viewer::watch(&format!("http://{}", local(admin)), start.watched)?;
     Ok(Running { peer: Peer::Limen, program, ports, _viewer: Some(viewer) })
 }
 
@@ -38,20 +38,22 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    /// Returns when the configuration serves and the feed has begun.
-    fn watch(admin: &str) -> anyhow::Result<Viewer> {
+    /// Returns when the configuration serves and, if it is to be watched, the feed has begun.
+    fn watch(admin: &str, watched: bool) -> anyhow::Result<Viewer> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = AdminClient::new(admin)?;
-        let mut feed = runtime.block_on(async {
+        let feed = runtime.block_on(async {
             let patience = tokio::time::timeout(std::time::Duration::from_mins(1), async {
                 while !client.ready().await.unwrap_or(false) {
                     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 }
             });
             patience.await.context("the gateway is not ready after 60 s")?;
-            client.feed().await.context("failed to watch the feed")
+            if watched { client.feed().await.map(Some).context("failed to watch the feed") } else { Ok(None) }
         })?;
-        runtime.spawn(async move { while feed.next().await.is_some() {} });
+        if let Some(mut feed) = feed {
+            runtime.spawn(async move { while feed.next().await.is_some() {} });
+        }
         Ok(Viewer { runtime: Some(runtime) })
     }
 }
