@@ -71,7 +71,7 @@ struct InstructionsArgs {
     /// Requests over which it is counted
     #[arg(long, default_value_t = 20_000)]
     requests: u64,
-    /// Keep callgrind's files here, for callgrind_annotate
+    /// Keep the files of callgrind here, to be read with its annotate program
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// The gateway to measure. [default: the one beside this program]
