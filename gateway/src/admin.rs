@@ -46,25 +46,52 @@ pub struct Admin {
 
 /// Serves the admin port until told to stop; feeds are ended then.
 pub async fn serve(admin: Admin, listener: TcpListener, stop: impl Future<Output = ()> + Send + 'static) {
-    let served = axum::serve(listener, router(admin)).with_graceful_shutdown(stop).await;
+    serve_router("admin", everything(admin), listener, stop).await;
+}
+
+/// Serves what probes and scrapers ask for until told to stop: nothing that shows or changes the configuration.
+pub async fn serve_health(
+    admin: Admin,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    serve_router("health", finished(vital_signs(), admin), listener, stop).await;
+}
+
+async fn serve_router(
+    name: &str,
+    router: Router,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop).await;
     if let Err(error) = served {
-        tracing::error!("the admin port failed: {error}");
+        tracing::error!("the {name} port failed: {error}");
     }
 }
 
-fn router(admin: Admin) -> Router {
+fn vital_signs() -> Router<Admin> {
     Router::new()
-        .route("/", get(index))
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(health::ready))
+        .route("/metrics", get(status::metrics))
+}
+
+fn everything(admin: Admin) -> Router {
+    let router = vital_signs()
+        .route("/", get(index))
         .route("/status", get(status::show))
         .route("/config", get(config::show).post(config::replace))
         .route("/upstreams/{upstream}/health", get(upstreams::health))
         .route("/upstreams/{upstream}/targets/{target}/healthy", put(upstreams::set_healthy))
         .route("/upstreams/{upstream}/targets/{target}/unhealthy", put(upstreams::set_unhealthy))
         .route("/wait", post(wait::until_live))
-        .route("/metrics", get(status::metrics))
-        .route("/feed", get(feed::stream))
+        .route("/feed", get(feed::stream));
+    finished(router, admin)
+}
+
+fn finished(router: Router<Admin>, admin: Admin) -> Router {
+    router
         .fallback(|| async { message(StatusCode::NOT_FOUND, "Not found") })
         .method_not_allowed_fallback(|| async {
             message(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")

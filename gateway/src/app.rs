@@ -52,9 +52,13 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
     let compiler = Compiler { environment: environment.clone(), stats: Arc::clone(&stats) };
     let publisher = Arc::new(Publisher::new(compiler, clock.clone()));
 
-    let admin_listener = bind_admin(settings.admin).await?;
+    let admin_listener = bind("--admin", settings.admin).await?;
+    let health_listener = match settings.health {
+        Some(address) => Some(bind("--health", address).await?),
+        None => None,
+    };
     let sockets = threads::bind(&settings).map_err(AppError::Start)?;
-    let listeners = described(&sockets, &admin_listener);
+    let listeners = described(&sockets, health_listener.as_ref(), &admin_listener);
     for listener in &*listeners {
         tracing::info!(address = listener.address, protocol = listener.protocol, "listening");
     }
@@ -92,6 +96,9 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
         declarative: source.declarative.clone(),
     };
     let feed = tokio::spawn(admin.feed.clone().run(admin.clone()));
+    if let Some(listener) = health_listener {
+        tokio::spawn(admin::serve_health(admin.clone(), listener, stop.clone().cancelled_owned()));
+    }
     let admin_server = tokio::spawn(admin::serve(admin, admin_listener, stop.clone().cancelled_owned()));
 
     let result = tokio::select! {
@@ -153,11 +160,11 @@ async fn shut_down(
     }
 }
 
-async fn bind_admin(address: SocketAddr) -> Result<tokio::net::TcpListener, AppError> {
+async fn bind(flag: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, AppError> {
     tokio::net::TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
-                "another process does; stop it or choose another with --admin".to_owned()
+                format!("another process does; stop it or choose another with {flag}")
             }
             _ => error.to_string(),
         };
@@ -165,15 +172,20 @@ async fn bind_admin(address: SocketAddr) -> Result<tokio::net::TcpListener, AppE
     })
 }
 
-fn described(sockets: &threads::Sockets, admin: &tokio::net::TcpListener) -> Arc<[Listener]> {
+fn described(
+    sockets: &threads::Sockets,
+    health: Option<&tokio::net::TcpListener>,
+    admin: &tokio::net::TcpListener,
+) -> Arc<[Listener]> {
     let traffic = sockets.addresses().map(|(address, tls)| Listener {
         address: address.to_string(),
         protocol: if tls { "https" } else { "http" }.to_owned(),
     });
-    let admin = admin
-        .local_addr()
-        .map(|address| Listener { address: address.to_string(), protocol: "admin".to_owned() });
-    traffic.chain(admin).collect()
+    let ours = [("health", health), ("admin", Some(admin))].into_iter().filter_map(|(protocol, listener)| {
+        let address = listener?.local_addr().ok()?;
+        Some(Listener { address: address.to_string(), protocol: protocol.to_owned() })
+    });
+    traffic.chain(ours).collect()
 }
 
 /// The pod's name, else the host's.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use url::Url;
 
 /// A Kong-compatible ingress gateway.
 #[derive(Debug, Parser)]
@@ -23,6 +24,9 @@ pub enum Command {
     /// Judge a declarative file, or a directory of Kubernetes objects, without serving it.
     #[command(after_help = "Exit codes: 0 everything is valid, 1 something is not.")]
     Check(CheckArgs),
+    /// Ask an address whether it serves: for health checks of containers, and for tests of an installation.
+    #[command(after_help = "Exit codes: 0 the answer's status is below 500, 1 it isn't or there is none.")]
+    Probe(ProbeArgs),
     /// Print the version.
     Version,
 }
@@ -31,6 +35,18 @@ pub enum Command {
 pub struct CheckArgs {
     /// A file in Kong's declarative format, or a directory of Kubernetes objects in YAML.
     pub path: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// What to ask for, such as `http://127.0.0.1:8100/ready`.
+    pub url: Url,
+    /// Ask again for so long while the answer isn't good.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub wait: u64,
+    /// Name server to ask, with port. [default: the system's]
+    #[arg(long, env = "CLUSTER_DNS", value_name = "ADDRESS")]
+    pub dns: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +67,10 @@ pub struct RunArgs {
     /// Address of the admin port. Whoever reaches it reads the configuration. [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDRESS")]
     pub admin: Option<SocketAddr>,
+    /// Address that answers /live, /ready and /metrics and nothing else, for whoever mustn't reach the admin port: a
+    /// port alone, such as 8100, or an address with its port. [default: none]
+    #[arg(long, value_name = "ADDRESS")]
+    pub health: Option<String>,
     /// Host part of the addresses that are not given.
     #[arg(long, env = "LISTEN_ADDRESS", value_name = "IP")]
     pub listen_address: Option<IpAddr>,

@@ -17,6 +17,7 @@ pub mod model;
 pub mod net;
 pub mod objects;
 pub mod plugins;
+pub mod probe;
 pub mod proxy;
 pub mod readiness;
 pub mod routing;

@@ -1,12 +1,13 @@
 //! Start: parse the arguments, build the control runtime, run the app, say how it ended.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use gateway::app::{self, AppError};
-use gateway::args::{Cli, Command, LogFormat};
-use gateway::check;
+use gateway::args::{Cli, Command, LogFormat, ProbeArgs};
 use gateway::settings::Settings;
+use gateway::{check, probe};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
             }
             Err(report) => fail(1, &report),
         },
+        Command::Probe(args) => ask(&args),
         Command::Run(args) => match Settings::new(*args) {
             Ok(settings) => run(settings),
             Err(error) => fail(2, &error),
@@ -34,12 +36,31 @@ fn main() -> ExitCode {
     }
 }
 
+fn ask(args: &ProbeArgs) -> ExitCode {
+    speak_tls();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &format!("failed to start the runtime: {error}")),
+    };
+    match runtime.block_on(probe::ask(&args.url, Duration::from_secs(args.wait), args.dns)) {
+        Ok(answer) => {
+            print_line(&answer);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, &error),
+    }
+}
+
+/// One provider for everything that speaks TLS. A second installation would mean that we run twice.
+fn speak_tls() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 fn run(settings: Settings) -> ExitCode {
     if let Err(error) = start_log(&settings) {
         return fail(2, &error);
     }
-    // One provider for everything that speaks TLS. A second installation would mean that we run twice.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    speak_tls();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")

@@ -15,6 +15,7 @@ pub struct Settings {
     pub source: SourceSettings,
     pub listeners: Vec<ListenAddress>,
     pub admin: SocketAddr,
+    pub health: Option<SocketAddr>,
     pub workers: usize,
     pub traffic: TrafficSettings,
     pub dns: Option<SocketAddr>,
@@ -55,6 +56,7 @@ impl Settings {
         if listeners.is_empty() {
             return Err("--http and --https are both off: there is nothing to serve".to_owned());
         }
+        let health = args.health.as_deref().map(|text| health(text, everywhere)).transpose()?;
         let listeners = listeners.into_iter().enumerate().map(|(at, address)| ListenAddress {
             address,
             tls: at >= clear,
@@ -75,6 +77,7 @@ impl Settings {
             },
             listeners: listeners.collect(),
             admin: args.admin.unwrap_or(SocketAddr::new(nowhere_else, 8001)),
+            health,
             workers,
             traffic: TrafficSettings { trust, ..TrafficSettings::default() },
             dns: args.dns,
@@ -98,5 +101,30 @@ fn addresses(flag: &str, given: &[String], default: SocketAddr) -> Result<Vec<So
                 })
             })
             .collect(),
+    }
+}
+
+/// A port alone is one of the host that all listen on.
+fn health(text: &str, everywhere: IpAddr) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port| SocketAddr::new(everywhere, port));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        format!("--health {text}: expected a port such as 8100, or an address such as 0.0.0.0:8100")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_a_port_of_this_host_or_an_address() {
+        let here = IpAddr::from([127, 0, 0, 9]);
+        let written = |text| health(text, here).map(|address| address.to_string());
+        assert_eq!(written("8100").unwrap(), "127.0.0.9:8100");
+        assert_eq!(written("0.0.0.0:8100").unwrap(), "0.0.0.0:8100");
+        assert_eq!(written("[::]:8100").unwrap(), "[::]:8100");
+        for bad in ["", "localhost", "65536", ":8100"] {
+            assert!(written(bad).unwrap_err().starts_with("--health "), "{bad}");
+        }
     }
 }

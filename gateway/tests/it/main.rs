@@ -3,6 +3,7 @@
 
 mod controller;
 mod directory;
+mod health;
 mod remember;
 mod source;
 mod support;
