@@ -11,6 +11,10 @@
 //!             controllers           node ──→ processes
 //! ```
 
+pub mod controllers;
+mod events;
 pub mod failure;
+mod kinds;
+mod labels;
 pub mod node;
 pub mod objects;

@@ -1,6 +1,8 @@
 //! The contract of a node: it starts pods, stops them, and tells their addresses, health and logs. Nothing
 //! outside this folder knows how a pod is run.
 
+pub mod port_map;
+
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 

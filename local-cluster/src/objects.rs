@@ -207,11 +207,14 @@ impl Objects {
             None => found["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30),
         };
         let mut object = (*found).clone();
-        match deletion.propagation {
-            Propagation::Background => {}
-            Propagation::Foreground => object["metadata"]["finalizers"] = json!(["foregroundDeletion"]),
-            Propagation::Orphan => object["metadata"]["finalizers"] = json!(["orphan"]),
-        }
+        let finalizer = match deletion.propagation {
+            Propagation::Background => None,
+            Propagation::Foreground => Some("foregroundDeletion"),
+            Propagation::Orphan => Some("orphan"),
+        };
+        let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        finalizers.extend(finalizer.map(|finalizer| json!(finalizer)));
+        object["metadata"]["finalizers"] = json!(finalizers);
         if grace == 0 && !held(&object) {
             return Ok(inner.remove(resource, &key, found));
         }
