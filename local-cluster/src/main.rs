@@ -1,1 +1,3 @@
-fn main() {}
+fn main() {
+    local_cluster::node::keeper::become_keeper_if_asked();
+}
