@@ -14,7 +14,7 @@ mod job;
 mod namespace;
 mod ownership;
 mod pod_control;
-mod reconciler;
+pub(crate) mod reconciler;
 mod replica_set;
 mod service_account;
 

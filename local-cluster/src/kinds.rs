@@ -17,7 +17,6 @@ resources! {
     endpoint_slices = "discovery.k8s.io" "endpointslices",
     endpoints = "" "endpoints",
     events = "" "events",
-    daemon_sets = "apps" "daemonsets",
     deployments = "apps" "deployments",
     disruption_budgets = "policy" "poddisruptionbudgets",
     jobs = "batch" "jobs",
@@ -29,7 +28,6 @@ resources! {
     secrets = "" "secrets",
     service_accounts = "" "serviceaccounts",
     services = "" "services",
-    stateful_sets = "apps" "statefulsets",
 }
 
 /// The object in its typed form; `None`, with a word in the log, when it has not the form of its kind.

@@ -5,11 +5,13 @@ mod addresses;
 mod container;
 mod environment;
 mod expansion;
+mod forwarder;
 mod heartbeat;
 mod images;
 pub mod keeper;
 mod log_file;
 mod logs;
+mod name_server;
 mod pod;
 mod pod_fields;
 mod pod_status;
@@ -19,11 +21,13 @@ mod probe;
 mod processes;
 mod published_files;
 mod runtime;
+mod service_address;
 mod settings_data;
 mod volumes;
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,14 +40,18 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::addresses::Addresses;
 pub use self::addresses::Sharing;
 pub use self::images::{Images, Program};
 pub use self::keeper::Keeper;
 use self::logs::NodeLogs;
+use self::name_server::NameServer;
 use self::pods::Shared;
 use self::processes::Processes;
+use self::service_address::ServiceAddresses;
+use crate::controllers::reconciler;
 use crate::failure::Failure;
 use crate::objects::Objects;
 
@@ -153,6 +161,8 @@ pub enum NodeError {
     Keeper(String),
     #[error("failed to claim addresses for pods: {0}")]
     Addresses(io::Error),
+    #[error("failed to start the name server at {0}: {1}")]
+    NameServer(IpAddr, io::Error),
     #[error("failed to make {path}: {error}", path = path.display())]
     Folder { path: PathBuf, error: io::Error },
     #[error("failed to register the node: {0}")]
@@ -162,7 +172,10 @@ pub enum NodeError {
 /// A running node. Dropped without being stopped, its pods are killed.
 pub struct Node {
     shared: Arc<Shared>,
+    name_server: NameServer,
     tasks: JoinSet<()>,
+    /// Connections that are passed on to pods end with it.
+    _connections: DropGuard,
 }
 
 impl Node {
@@ -178,18 +191,33 @@ impl Node {
             .create(&path)
             .map_err(|error| NodeError::Folder { path, error })?;
         heartbeat::register(objects, &settings.name, addresses.node()).map_err(NodeError::Register)?;
-        let runtime =
-            Processes { images: settings.images.clone(), keeper: settings.keeper.clone(), name_server: None };
+        let address = addresses.name_server().into();
+        let name_server =
+            NameServer::start(objects, address).map_err(|error| NodeError::NameServer(address, error))?;
+        let runtime = Processes {
+            images: settings.images.clone(),
+            keeper: settings.keeper.clone(),
+            name_server: Some(name_server.address),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(heartbeat::run(objects.clone(), settings.name.clone()));
-        let shared = Shared::new(objects, settings, Arc::new(addresses), Box::new(runtime));
+        let addresses = Arc::new(addresses);
+        let shared = Shared::new(objects, settings, Arc::clone(&addresses), Box::new(runtime));
         tasks.spawn(pods::run(Arc::clone(&shared)));
-        Ok(Node { shared, tasks })
+        let connections = CancellationToken::new();
+        let services = ServiceAddresses::new(objects, addresses, connections.clone());
+        tasks.spawn(reconciler::run(objects.clone(), Box::new(services)));
+        Ok(Node { shared, name_server, tasks, _connections: connections.drop_guard() })
     }
 
     /// Where the API finds the logs of pods.
     pub fn logs(&self) -> Arc<dyn Logs> {
         Arc::new(NodeLogs(Arc::clone(&self.shared)))
+    }
+
+    /// Where the cluster's name server listens.
+    pub fn name_server(&self) -> SocketAddr {
+        self.name_server.address
     }
 
     /// Ends all pods, each within its grace period but no later than `bound`, and removes their files.

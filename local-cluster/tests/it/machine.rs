@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Generous: a busy machine is no failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Minter;
 
@@ -27,24 +27,24 @@ impl Credentials for Minter {
 }
 
 /// A cluster without its HTTP API.
-pub struct Machine {
-    pub objects: Objects,
-    pub node: Node,
-    pub folder: tempfile::TempDir,
+pub(crate) struct Machine {
+    pub(crate) objects: Objects,
+    pub(crate) node: Node,
+    pub(crate) folder: tempfile::TempDir,
     controllers: Controllers,
 }
 
-pub fn pods() -> Resource {
+pub(crate) fn pods() -> Resource {
     Resource::new("", "pods")
 }
 
 impl Machine {
-    pub fn start() -> Machine {
+    pub(crate) fn start() -> Machine {
         Machine::start_with(|_| ())
     }
 
     /// With `shell`, `sh` and `cat` to run.
-    pub fn start_with(change: impl FnOnce(&mut NodeSettings)) -> Machine {
+    pub(crate) fn start_with(change: impl FnOnce(&mut NodeSettings)) -> Machine {
         let folder = tempfile::tempdir().unwrap();
         let mut images = Images::default();
         for (name, path) in [("shell", "/bin/sh"), ("sh", "/bin/sh"), ("cat", "/bin/cat")] {
@@ -62,7 +62,7 @@ impl Machine {
         Machine { objects, node, folder, controllers }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.controllers.stop().await;
         self.node.stop(Duration::from_secs(5)).await;
         let left: Vec<_> =
@@ -71,7 +71,7 @@ impl Machine {
     }
 
     /// The object once the fact holds; the last state seen is told when that takes too long.
-    pub async fn wait(
+    pub(crate) async fn wait(
         &self,
         resource: &Resource,
         name: &str,
@@ -101,7 +101,7 @@ impl Machine {
         }
     }
 
-    pub async fn wait_gone(&self, resource: &Resource, name: &str) {
+    pub(crate) async fn wait_gone(&self, resource: &Resource, name: &str) {
         let mut changes = self.objects.watch(resource);
         let gone = timeout(PATIENCE, async {
             while self.objects.list(resource, None).iter().any(|object| object["metadata"]["name"] == name) {
@@ -112,7 +112,7 @@ impl Machine {
     }
 
     /// Waits until the file has this text.
-    pub async fn wait_for_file(&self, path: &std::path::Path, fact: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn wait_for_file(&self, path: &std::path::Path, fact: impl Fn(&str) -> bool) -> String {
         let mut last = String::new();
         let mut pace = tokio::time::interval(Duration::from_millis(10));
         let found = timeout(PATIENCE, async {
@@ -131,7 +131,7 @@ impl Machine {
     }
 
     /// Reasons of Events about an object, in no order.
-    pub fn events(&self, name: &str) -> Vec<String> {
+    pub(crate) fn events(&self, name: &str) -> Vec<String> {
         let events = self.objects.list(&Resource::new("", "events"), None);
         let about = events.iter().filter(|event| event["involvedObject"]["name"] == name);
         about

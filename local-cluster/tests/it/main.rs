@@ -1,5 +1,6 @@
 //! One binary for everything that is tested from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod article;
 mod machine;
 mod pods;
