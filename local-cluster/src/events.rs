@@ -46,8 +46,8 @@ impl Events {
         let home = if namespace(object).is_empty() { "default" } else { namespace(object) };
         let cause = [uid(object), about.part.unwrap_or_default(), severity, reason, message, self.component];
         let digest = Sha256::digest(cause.join("\0"));
-        let id: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let event_name = format!("{}.{id}", name(object));
+        let id = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));
+        let event_name = format!("{}.{id:016x}", name(object));
         let now = stamp(Timestamp::now());
         let again = self.objects.modify(&kinds::events(), home, &event_name, Part::AllButStatus, |event| {
             event["count"] = json!(event["count"].as_u64().unwrap_or(1) + 1);

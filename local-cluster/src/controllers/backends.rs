@@ -31,7 +31,7 @@ pub(super) struct Backend {
 pub(super) struct Port {
     pub(super) name: String,
     pub(super) protocol: String,
-    pub(super) port: i32,
+    pub(super) number: i32,
     pub(super) app_protocol: Option<String>,
 }
 
@@ -90,7 +90,7 @@ fn served(port: &ServicePort, pod: &Pod, map: &PortMap) -> Option<Port> {
     };
     Some(Port {
         name: port.name.clone().unwrap_or_default(),
-        port: map.outside(number),
+        number: map.outside(number),
         protocol,
         app_protocol: port.app_protocol.clone(),
     })

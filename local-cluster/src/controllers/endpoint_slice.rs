@@ -55,18 +55,14 @@ impl Reconciler for EndpointSlices {
             // The slices go by their owner reference.
             return Ok(None);
         };
-        match backends(objects, &service) {
-            Some(backends) => {
-                write(objects, &service, OURS, slices(backends))?;
-                write(objects, &service, MIRROR, Vec::new())?;
-            }
-            None => {
-                let endpoints = objects.get(&kinds::endpoints(), &key.namespace, &key.name);
-                let mirrored = endpoints.map(|endpoints| mirror(&endpoints)).unwrap_or_default();
-                write(objects, &service, MIRROR, mirrored)?;
-                write(objects, &service, OURS, Vec::new())?;
-            }
-        }
+        let (ours, mirrored) = if let Some(backends) = backends(objects, &service) {
+            (slices(backends), Vec::new())
+        } else {
+            let endpoints = objects.get(&kinds::endpoints(), &key.namespace, &key.name);
+            (Vec::new(), endpoints.map(|endpoints| mirror(&endpoints)).unwrap_or_default())
+        };
+        write(objects, &service, OURS, ours)?;
+        write(objects, &service, MIRROR, mirrored)?;
         Ok(None)
     }
 }
@@ -93,7 +89,7 @@ fn slices(backends: Vec<Backend>) -> Vec<Wanted> {
 }
 
 fn port(port: &Port) -> Value {
-    let mut written = json!({"name": port.name, "port": port.port, "protocol": port.protocol});
+    let mut written = json!({"name": port.name, "port": port.number, "protocol": port.protocol});
     if let Some(protocol) = &port.app_protocol {
         written["appProtocol"] = json!(protocol);
     }

@@ -72,7 +72,7 @@ fn subsets(backends: &[Backend]) -> Value {
     }
     let subset = |(ports, (ready, unready)): (&[Port], (Vec<Value>, Vec<Value>))| {
         let ports = ports.iter().map(|port| {
-            let mut written = json!({"port": port.port, "protocol": port.protocol});
+            let mut written = json!({"port": port.number, "protocol": port.protocol});
             if !port.name.is_empty() {
                 written["name"] = json!(port.name);
             }

@@ -11,7 +11,7 @@ use crate::objects::{Deletion, Objects};
 
 use super::reconciler::{Key, Reconciler, Source};
 
-const KEPT: Duration = Duration::from_secs(60 * 60);
+const KEPT: Duration = Duration::from_hours(1);
 
 pub(crate) struct EventExpiry;
 
@@ -57,7 +57,7 @@ mod tests {
         objects.create(&kinds::events(), event).unwrap();
         let key = Key { namespace: "a".to_owned(), name: "e".to_owned() };
         let look = |at: &str| EventExpiry.reconcile(&objects, &key, at.parse().unwrap()).unwrap();
-        assert_eq!(look("2026-01-01T00:59:00Z"), Some(Duration::from_secs(60)));
+        assert_eq!(look("2026-01-01T00:59:00Z"), Some(Duration::from_mins(1)));
         assert_eq!(objects.list(&kinds::events(), None).len(), 1);
         assert_eq!(look("2026-01-01T01:00:00Z"), None);
         assert!(objects.list(&kinds::events(), None).is_empty());

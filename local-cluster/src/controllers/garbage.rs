@@ -106,7 +106,7 @@ impl Garbage {
         if finalizers.contains(&json!(ORPHAN)) {
             let owned: Vec<String> = self.owned.get(&id).into_iter().flatten().cloned().collect();
             for one in owned {
-                self.release(&one, &[id.clone()]);
+                self.release(&one, std::slice::from_ref(&id));
             }
             self.finish(&id, ORPHAN);
         } else if finalizers.contains(&json!(FOREGROUND)) {

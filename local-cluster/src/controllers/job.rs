@@ -22,7 +22,7 @@ use super::reconciler::{Key, Reconciler, Source};
 
 /// The wait after the first failed pod; it doubles with each more, up to the longest.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(600);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(10);
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
 
 pub(crate) struct Jobs {

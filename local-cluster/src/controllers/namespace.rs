@@ -229,13 +229,13 @@ mod tests {
 
         objects
             .modify(&kinds::config_maps(), "a", "held", Part::AllButStatus, |map| {
-                map["metadata"]["finalizers"] = json!([])
+                map["metadata"]["finalizers"] = json!([]);
             })
             .unwrap();
         // The finalizer of metadata stands for what holds the namespace in this store.
         objects
             .modify(&kinds::namespaces(), "", "a", Part::AllButStatus, |space| {
-                space["metadata"]["finalizers"] = json!([])
+                space["metadata"]["finalizers"] = json!([]);
             })
             .unwrap_or_default();
         look();

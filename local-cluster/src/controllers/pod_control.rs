@@ -38,7 +38,7 @@ pub(crate) fn is_available(pod: &Value, min_ready_seconds: i32, now: Timestamp) 
     let Some(since) = ready_since(pod) else { return Ok(false) };
     let wanted = Duration::from_secs(min_ready_seconds.max(0).unsigned_abs().into());
     let passed = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    if passed >= wanted { Ok(true) } else { Err(wanted - passed) }
+    wanted.checked_sub(passed).filter(|left| !left.is_zero()).map_or(Ok(true), Err)
 }
 
 /// In the order in which pods are given up: those not yet placed, not yet running, not ready, then the youngest.

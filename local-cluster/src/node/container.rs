@@ -16,8 +16,8 @@ use super::runtime::{ContainerStart, Signals, Started};
 
 /// The longest wait before a restart, and how long a container must run for the waits to begin anew; both are
 /// the kubelet's.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+const FORGIVEN_AFTER: Duration = Duration::from_mins(10);
 /// The last wait for what a container needs and doesn't find.
 const LAST_LOOK: Duration = Duration::from_secs(20);
 

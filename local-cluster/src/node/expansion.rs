@@ -13,7 +13,7 @@ pub(super) fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> Stri
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
             match value(name) {
                 Some(value) => expanded.push_str(&value),
-                None => expanded.push_str(&format!("$({name})")),
+                None => expanded.extend(["$(", name, ")"]),
             }
             rest = after;
         } else {

@@ -85,20 +85,18 @@ fn container_name(pod: &Value, options: &LogOptions) -> Result<String, Failure> 
             || bad_request(format!("container {} is not valid for pod {pod_name}", options.container));
         return known.then(|| options.container.clone()).ok_or_else(unknown);
     }
-    match mains.as_slice() {
-        [only] => Ok(only.clone()),
-        _ => {
-            let init = if init.is_empty() {
-                String::new()
-            } else {
-                format!(" or one of the init containers: [{}]", init.join(" "))
-            };
-            Err(bad_request(format!(
-                "a container name must be specified for pod {pod_name}, choose one of: [{}]{init}",
-                mains.join(" ")
-            )))
-        }
+    if let [only] = &mains[..] {
+        return Ok(only.clone());
     }
+    let init = if init.is_empty() {
+        String::new()
+    } else {
+        format!(" or one of the init containers: [{}]", init.join(" "))
+    };
+    Err(bad_request(format!(
+        "a container name must be specified for pod {pod_name}, choose one of: [{}]{init}",
+        mains.join(" ")
+    )))
 }
 
 /// Why there is no log.
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn since_a_time_leaves_out_what_was_before() {
         let (_folder, log) = log();
-        let later = Timestamp::now() + Duration::from_secs(60);
+        let later = Timestamp::now() + Duration::from_mins(1);
         assert!(read_all(&mut log.reader(), Some(later), None).unwrap().is_empty());
     }
 

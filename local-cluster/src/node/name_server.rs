@@ -143,22 +143,22 @@ impl Resolver {
             return refusal(&asked, ResponseCode::NotImp);
         }
         match zone::answer(&self.objects, query) {
-            Answer::NotOurs => match self.upstream.hosts(query) {
-                Some(records) => self.written(&asked, records, ResponseCode::NoError, udp),
+            Answer::NotOurs => match upstream::hosts(query) {
+                Some(records) => written(&asked, records, ResponseCode::NoError, udp),
                 None => match self.upstream.ask(question, udp).await {
                     Some(answer) => Some(answer),
                     None => refusal(&asked, ResponseCode::ServFail),
                 },
             },
             Answer::Alias(alias, target) => {
-                let mut records = vec![alias];
+                let mut records = vec![*alias];
                 if query.query_type() != RecordType::CNAME {
                     records.extend(self.follow(target, query.query_type()).await);
                 }
-                self.written(&asked, records, ResponseCode::NoError, udp)
+                written(&asked, records, ResponseCode::NoError, udp)
             }
-            Answer::Records(records) => self.written(&asked, records, ResponseCode::NoError, udp),
-            Answer::NoSuchName => self.written(&asked, Vec::new(), ResponseCode::NXDomain, udp),
+            Answer::Records(records) => written(&asked, records, ResponseCode::NoError, udp),
+            Answer::NoSuchName => written(&asked, Vec::new(), ResponseCode::NXDomain, udp),
         }
     }
 
@@ -168,7 +168,7 @@ impl Resolver {
         match zone::answer(&self.objects, &query) {
             Answer::Records(records) => records,
             Answer::NotOurs => {
-                if let Some(records) = self.upstream.hosts(&query) {
+                if let Some(records) = upstream::hosts(&query) {
                     return records;
                 }
                 let mut question = Message::new(fastrand::u16(..), MessageType::Query, OpCode::Query);
@@ -183,25 +183,19 @@ impl Resolver {
             Answer::Alias(..) | Answer::NoSuchName => Vec::new(),
         }
     }
+}
 
-    fn written(
-        &self,
-        asked: &Message,
-        records: Vec<Record>,
-        code: ResponseCode,
-        udp: bool,
-    ) -> Option<Vec<u8>> {
-        let mut answer = reply(asked, code);
-        answer.metadata.authoritative = true;
-        if records.is_empty() {
-            answer.add_authority(authority());
-        }
-        answer.add_answers(records);
-        let bytes = answer.to_vec().ok()?;
-        let limit =
-            if udp { usize::from(asked.max_payload().clamp(512, UDP_LIMIT)) } else { usize::from(u16::MAX) };
-        if bytes.len() <= limit { Some(bytes) } else { answer.truncate().to_vec().ok() }
+fn written(asked: &Message, records: Vec<Record>, code: ResponseCode, udp: bool) -> Option<Vec<u8>> {
+    let mut answer = reply(asked, code);
+    answer.metadata.authoritative = true;
+    if records.is_empty() {
+        answer.add_authority(authority());
     }
+    answer.add_answers(records);
+    let bytes = answer.to_vec().ok()?;
+    let limit =
+        if udp { usize::from(asked.max_payload().clamp(512, UDP_LIMIT)) } else { usize::from(u16::MAX) };
+    if bytes.len() <= limit { Some(bytes) } else { answer.truncate().to_vec().ok() }
 }
 
 fn reply(asked: &Message, code: ResponseCode) -> Message {

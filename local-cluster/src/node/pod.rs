@@ -75,14 +75,14 @@ impl Stop {
     /// Waits until it is asked for.
     pub(super) async fn asked(&mut self) {
         if self.0.wait_for(Option::is_some).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
     /// Waits until the deadline is another one.
     async fn moved(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -24,7 +24,7 @@ use crate::labels::map;
 use crate::objects::{Change, Object, Objects, Part};
 
 /// Tokens in volumes are looked after this often, besides every change of a ConfigMap or Secret.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// What everything on the node shares.
 pub(crate) struct Shared {
@@ -190,7 +190,7 @@ fn update(node: &Arc<Shared>, object: Object) {
 }
 
 async fn live_and_leave(node: Arc<Shared>, pod: Arc<Pod>) {
-    live(Arc::clone(&pod)).await;
+    Box::pin(live(Arc::clone(&pod))).await;
     node.pods.lock().remove(&pod.uid);
 }
 

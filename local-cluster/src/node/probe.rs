@@ -172,14 +172,12 @@ pub(super) async fn execute(exec: &ExecAction, patient: Patient<'_>, limit: Dura
 fn address(patient: Patient<'_>, host: Option<&str>, port: &IntOrString) -> Result<SocketAddr, String> {
     let number = match port {
         IntOrString::Int(number) => *number,
-        IntOrString::String(name) => match name.parse() {
-            Ok(number) => number,
-            Err(_) => {
-                let mut ports = patient.container.ports.iter().flatten();
-                let found = ports.find(|port| port.name.as_ref() == Some(name));
-                found.ok_or_else(|| format!("the container has no port \"{name}\""))?.container_port
-            }
-        },
+        IntOrString::String(name) => {
+            let mut ports = patient.container.ports.iter().flatten();
+            let named = ports.find(|port| port.name.as_ref() == Some(name)).map(|port| port.container_port);
+            let unknown = || format!("the container has no port \"{name}\"");
+            named.or_else(|| name.parse().ok()).ok_or_else(unknown)?
+        }
     };
     let place = &patient.start.pod;
     let host: IpAddr = match host.filter(|host| !host.is_empty()) {

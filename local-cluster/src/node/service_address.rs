@@ -110,7 +110,7 @@ impl Reconciler for ServiceAddresses {
         let service = self.assign(objects, &service, running)?;
         let Some(spec) = typed::<Service>(&service).and_then(|service| service.spec) else { return Ok(None) };
         running.aim(objects, key, &spec);
-        let wanted = self.wanted(&spec, running);
+        let wanted = running.wanted(&spec);
         let failed = self.listen(&service, running, &wanted);
         self.tell(objects, &service, &spec, running)?;
         Ok(failed.then_some(AGAIN))
@@ -172,26 +172,6 @@ impl ServiceAddresses {
                 }
             },
         )
-    }
-
-    /// Where to listen, for which port.
-    fn wanted(&self, spec: &ServiceSpec, running: &Running) -> Vec<(SocketAddr, String)> {
-        let mut wanted = Vec::new();
-        for port in spec.ports.iter().flatten().filter(|port| is_tcp(port)) {
-            let name = port.name.clone().unwrap_or_default();
-            let number = u16::try_from(port.port).unwrap_or_default();
-            let mut addresses: Vec<Ipv4Addr> = running.cluster.into_iter().chain(running.balancer).collect();
-            addresses.dedup();
-            wanted.extend(
-                addresses.iter().map(|address| (SocketAddr::new((*address).into(), number), name.clone())),
-            );
-            let node_port =
-                port.node_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
-            wanted.extend(
-                node_port.map(|port| (SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), name.clone())),
-            );
-        }
-        wanted
     }
 
     /// Starts the forwarders that are missing and drops those that nobody wants; says whether one failed.
@@ -298,6 +278,26 @@ impl ServiceAddresses {
 }
 
 impl Running {
+    /// Where to listen, for which port.
+    fn wanted(&self, spec: &ServiceSpec) -> Vec<(SocketAddr, String)> {
+        let mut wanted = Vec::new();
+        for port in spec.ports.iter().flatten().filter(|port| is_tcp(port)) {
+            let name = port.name.clone().unwrap_or_default();
+            let number = u16::try_from(port.port).unwrap_or_default();
+            let mut addresses: Vec<Ipv4Addr> = self.cluster.into_iter().chain(self.balancer).collect();
+            addresses.dedup();
+            wanted.extend(
+                addresses.iter().map(|address| (SocketAddr::new((*address).into(), number), name.clone())),
+            );
+            let node_port =
+                port.node_port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0);
+            wanted.extend(
+                node_port.map(|port| (SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port), name.clone())),
+            );
+        }
+        wanted
+    }
+
     /// Points every port at the pods that its slices name.
     fn aim(&mut self, objects: &Objects, key: &Key, spec: &ServiceSpec) {
         let mut slices = objects.list(&kinds::endpoint_slices(), Some(&key.namespace));

@@ -95,10 +95,7 @@ impl Machine {
                 }
             }
         });
-        match found.await {
-            Ok(object) => object,
-            Err(_) => panic!("waited for {name} to be {what}; last seen: {last:#?}"),
-        }
+        found.await.unwrap_or_else(|_| panic!("waited for {name} to be {what}; last seen: {last:#?}"))
     }
 
     pub(crate) async fn wait_gone(&self, resource: &Resource, name: &str) {
@@ -124,9 +121,7 @@ impl Machine {
                 }
             }
         });
-        if found.await.is_err() {
-            panic!("waited for {}; last seen: {last:?}", path.display());
-        }
+        assert!(found.await.is_ok(), "waited for {}; last seen: {last:?}", path.display());
         last
     }
 

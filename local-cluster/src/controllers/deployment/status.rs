@@ -150,7 +150,7 @@ impl Rollout<'_> {
         }
         let message = format!("ReplicaSet {newest} is progressing.");
         // Times in conditions are whole seconds, so a second is added for what was cut off.
-        let again = (!endless).then(|| allowed - passed + Duration::from_secs(1));
+        let again = (!endless).then(|| allowed.saturating_sub(passed) + Duration::from_secs(1));
         (Some(condition("True", "ReplicaSetUpdated", message)), again)
     }
 }

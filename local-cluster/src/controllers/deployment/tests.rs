@@ -32,7 +32,7 @@ impl Cluster {
 
     fn image(&self, image: &str) {
         self.edit(|deployment| {
-            deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image)
+            deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
         });
     }
 

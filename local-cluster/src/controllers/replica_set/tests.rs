@@ -58,7 +58,7 @@ fn makes_and_removes_pods_and_counts_them() {
 
     objects
         .modify(&kinds::replica_sets(), "a", "echo-1", Part::AllButStatus, |set| {
-            set["spec"]["replicas"] = json!(1)
+            set["spec"]["replicas"] = json!(1);
         })
         .unwrap();
     look(&objects, "2026-01-01T00:00:07Z");

@@ -30,25 +30,6 @@ impl Upstream {
         Upstream { servers: servers.filter(|server| *server != ourselves).collect() }
     }
 
-    /// What the hosts file says to a question for an address; `None` when it doesn't know the name.
-    pub(super) fn hosts(&self, query: &Query) -> Option<Vec<Record>> {
-        let name = query.name().to_lowercase().to_ascii();
-        let text = std::fs::read_to_string(HOSTS).ok()?;
-        let addresses = addresses(&text, name.trim_end_matches('.'));
-        if addresses.is_empty() || !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
-            return None;
-        }
-        let records = addresses.into_iter().filter_map(|address| {
-            let data = match (address, query.query_type()) {
-                (IpAddr::V4(address), RecordType::A) => RData::A(A(address)),
-                (IpAddr::V6(address), RecordType::AAAA) => RData::AAAA(AAAA(address)),
-                _ => return None,
-            };
-            Some(Record::from_rdata(query.name().clone(), TTL, data))
-        });
-        Some(records.collect())
-    }
-
     /// Passes a question on as it is; the first answer counts.
     pub(super) async fn ask(&self, question: &[u8], udp: bool) -> Option<Vec<u8>> {
         for server in &self.servers {
@@ -61,6 +42,25 @@ impl Upstream {
         }
         None
     }
+}
+
+/// What the hosts file says to a question for an address; `None` when it doesn't know the name.
+pub(super) fn hosts(query: &Query) -> Option<Vec<Record>> {
+    let name = query.name().to_lowercase().to_ascii();
+    let text = std::fs::read_to_string(HOSTS).ok()?;
+    let addresses = addresses(&text, name.trim_end_matches('.'));
+    if addresses.is_empty() || !matches!(query.query_type(), RecordType::A | RecordType::AAAA) {
+        return None;
+    }
+    let records = addresses.into_iter().filter_map(|address| {
+        let data = match (address, query.query_type()) {
+            (IpAddr::V4(address), RecordType::A) => RData::A(A(address)),
+            (IpAddr::V6(address), RecordType::AAAA) => RData::AAAA(AAAA(address)),
+            _ => return None,
+        };
+        Some(Record::from_rdata(query.name().clone(), TTL, data))
+    });
+    Some(records.collect())
 }
 
 async fn ask_by_udp(server: SocketAddr, question: &[u8]) -> io::Result<Vec<u8>> {

@@ -23,7 +23,7 @@ pub(super) enum Answer {
     /// None of the kind asked for, perhaps; the name exists.
     Records(Vec<Record>),
     /// The record of an alias, and the name it stands for.
-    Alias(Record, Name),
+    Alias(Box<Record>, Name),
 }
 
 pub(super) fn answer(objects: &Objects, query: &Query) -> Answer {
@@ -38,7 +38,7 @@ pub(super) fn answer(objects: &Objects, query: &Query) -> Answer {
     let name = match inside {
         Some("") => return Answer::Records(Vec::new()),
         Some(inside) => inside,
-        None if asked.ends_with(".svc") => asked,
+        None if asked.rsplit('.').next() == Some("svc") => asked,
         None => return Answer::NotOurs,
     };
     if query.query_class() != DNSClass::IN {
@@ -99,7 +99,7 @@ fn whole(objects: &Objects, query: &Query, service: &Value) -> Answer {
             Ok(target) => {
                 let alias =
                     Record::from_rdata(query.name().clone(), TTL, RData::CNAME(CNAME(target.clone())));
-                Answer::Alias(alias, target)
+                Answer::Alias(Box::new(alias), target)
             }
             Err(_) => Answer::NoSuchName,
         };

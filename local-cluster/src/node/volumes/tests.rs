@@ -17,7 +17,7 @@ impl Credentials for Minter {
 
 struct Pod {
     objects: Objects,
-    pod: Value,
+    object: Value,
     folder: tempfile::TempDir,
     volumes: Volumes,
 }
@@ -41,15 +41,15 @@ impl Pod {
         });
         let folder = tempfile::tempdir().unwrap();
         let volumes = Volumes::new(folder.path().to_owned(), Arc::new(Minter), "PEM".to_owned());
-        Pod { objects, pod, folder, volumes }
+        Pod { objects, object: pod, folder, volumes }
     }
 
     fn spec(&self) -> PodSpec {
-        serde_json::from_value(self.pod["spec"].clone()).unwrap()
+        serde_json::from_value(self.object["spec"].clone()).unwrap()
     }
 
     fn write(&self) -> Result<(), Missing> {
-        self.volumes.write(&self.objects, &self.pod, &self.spec())
+        self.volumes.write(&self.objects, &self.object, &self.spec())
     }
 
     fn read(&self, path: &str) -> String {
@@ -88,10 +88,10 @@ fn projections_stand_side_by_side() {
 fn the_service_account_is_there_unless_unwanted() {
     let mut pod = Pod::new(json!([]));
     pod.write().unwrap();
-    let token = pod.volumes.account_token(&pod.objects, &pod.pod).unwrap();
+    let token = pod.volumes.account_token(&pod.objects, &pod.object).unwrap();
     assert_eq!(fs::read_to_string(token).unwrap(), "token of robot for None");
-    pod.pod["spec"]["automountServiceAccountToken"] = json!(false);
-    assert_eq!(pod.volumes.account_token(&pod.objects, &pod.pod), None);
+    pod.object["spec"]["automountServiceAccountToken"] = json!(false);
+    assert_eq!(pod.volumes.account_token(&pod.objects, &pod.object), None);
 }
 
 #[test]
