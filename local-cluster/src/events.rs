@@ -94,11 +94,11 @@ mod tests {
     fn the_same_cause_is_counted_and_another_is_told_apart() {
         let objects = Objects::default();
         let events = Events::new(&objects, "test");
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "a", "name": "p", "uid": "1"}});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": "default", "name": "p", "uid": "1"}});
         events.warning(&pod, "BackOff", "waits");
         events.warning(&pod, "BackOff", "waits");
         events.normal(About { object: &pod, part: Some("spec.containers{c}") }, "Started", "runs");
-        let told = objects.list(&kinds::events(), Some("a"));
+        let told = objects.list(&kinds::events(), Some("default"));
         let mut counts: Vec<_> = told.iter().map(|event| (text(event, "/reason"), &event["count"])).collect();
         counts.sort_by_key(|(reason, _)| *reason);
         assert_eq!(counts, [("BackOff", &json!(2)), ("Started", &json!(1))]);

@@ -149,7 +149,7 @@ impl Objects {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
         let key = (text("/metadata/namespace"), text("/metadata/name"));
         if inner.objects.get(resource).is_some_and(|objects| objects.contains_key(&key)) {
-            return Err(Failure::already_exists(&resource.plural, &key.1));
+            return Err(Failure::already_exists(resource, &key.1));
         }
         let mut object = object;
         object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
@@ -171,7 +171,7 @@ impl Objects {
         let mut inner = self.inner.lock();
         let key = (namespace.to_owned(), name.to_owned());
         let found = inner.objects.get(resource).and_then(|objects| objects.get(&key)).cloned();
-        let old = found.ok_or_else(|| Failure::not_found(&resource.plural, name))?;
+        let old = found.ok_or_else(|| Failure::not_found(resource, name))?;
         let mut object = (*old).clone();
         edit(&mut object);
         if object == *old {
@@ -199,7 +199,7 @@ impl Objects {
         let mut inner = self.inner.lock();
         let key = (namespace.to_owned(), name.to_owned());
         let found = inner.objects.get(resource).and_then(|objects| objects.get(&key)).cloned();
-        let found = found.ok_or_else(|| Failure::not_found(&resource.plural, name))?;
+        let found = found.ok_or_else(|| Failure::not_found(resource, name))?;
         let running = &*resource.plural == "pods" && found["spec"]["nodeName"].is_string();
         let grace = match deletion.grace_seconds {
             _ if !running => 0,
@@ -229,7 +229,8 @@ fn now() -> String {
 }
 
 fn held(object: &Value) -> bool {
-    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+    let lists = ["/metadata/finalizers", "/spec/finalizers"].map(|pointer| object.pointer(pointer));
+    lists.into_iter().flatten().filter_map(Value::as_array).any(|finalizers| !finalizers.is_empty())
 }
 
 impl Inner {

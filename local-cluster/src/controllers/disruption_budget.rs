@@ -95,19 +95,22 @@ mod tests {
         let objects = Objects::default();
         for (name, ready) in [("p1", "True"), ("p2", "True"), ("p3", "False")] {
             let pod = json!({
-                "metadata": {"namespace": "a", "name": name, "labels": {"app": "echo"}}, "spec": {},
-                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+                "metadata": {"namespace": "default", "name": name, "labels": {"app": "echo"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
             });
             objects.create(&kinds::pods(), pod).unwrap();
+            let conditions = json!([{"type": "Ready", "status": ready}]);
+            let be = |pod: &mut Value| pod["status"] = json!({"conditions": conditions});
+            objects.modify(&kinds::pods(), "default", name, Part::Status, be).unwrap();
         }
         let allowed = |name: &str, rule: Value| {
             let mut spec = json!({"selector": {"matchLabels": {"app": "echo"}}});
             spec.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
-            let budget = json!({"metadata": {"namespace": "a", "name": name}, "spec": spec});
+            let budget = json!({"metadata": {"namespace": "default", "name": name}, "spec": spec});
             objects.create(&kinds::disruption_budgets(), budget).unwrap();
-            let key = Key { namespace: "a".to_owned(), name: name.to_owned() };
+            let key = Key { namespace: "default".to_owned(), name: name.to_owned() };
             DisruptionBudgets.reconcile(&objects, &key, Timestamp::UNIX_EPOCH).unwrap();
-            objects.get(&kinds::disruption_budgets(), "a", name).unwrap()["status"]["disruptionsAllowed"]
+            objects.get(&kinds::disruption_budgets(), "default", name).unwrap()["status"]["disruptionsAllowed"]
                 .clone()
         };
         assert_eq!(allowed("one", json!({"minAvailable": 1})), 1);

@@ -52,10 +52,10 @@ mod tests {
     #[test]
     fn an_event_goes_an_hour_after_it_last_happened() {
         let objects = Objects::default();
-        let metadata = json!({"namespace": "a", "name": "e"});
+        let metadata = json!({"namespace": "default", "name": "e"});
         let event = json!({"metadata": metadata, "lastTimestamp": "2026-01-01T00:00:00Z"});
         objects.create(&kinds::events(), event).unwrap();
-        let key = Key { namespace: "a".to_owned(), name: "e".to_owned() };
+        let key = Key { namespace: "default".to_owned(), name: "e".to_owned() };
         let look = |at: &str| EventExpiry.reconcile(&objects, &key, at.parse().unwrap()).unwrap();
         assert_eq!(look("2026-01-01T00:59:00Z"), Some(Duration::from_mins(1)));
         assert_eq!(objects.list(&kinds::events(), None).len(), 1);

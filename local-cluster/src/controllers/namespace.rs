@@ -189,27 +189,23 @@ mod tests {
     #[test]
     fn goes_when_its_last_object_has_gone_and_says_what_it_waits_for() {
         let objects = Objects::default();
-        let space = json!({"metadata": {"name": "a", "finalizers": ["kubernetes"]}, "spec": {"finalizers": ["kubernetes"]}});
-        objects.create(&kinds::namespaces(), space).unwrap();
-        let held =
-            json!({"metadata": {"namespace": "a", "name": "held", "finalizers": ["example.com/keep"]}});
-        objects.create(&kinds::config_maps(), held).unwrap();
-        let other = json!({"metadata": {"namespace": "b", "name": "other"}});
-        objects.create(&kinds::config_maps(), other).unwrap();
-        objects
-            .create(
-                &Resource::new("example.com", "widgets"),
-                json!({"metadata": {"namespace": "a", "name": "w"}}),
-            )
-            .unwrap();
-        let key = Key { namespace: String::new(), name: "a".to_owned() };
+        for name in ["doomed", "kept"] {
+            let space = json!({"metadata": {"name": name}, "spec": {"finalizers": ["kubernetes"]}});
+            objects.create(&kinds::namespaces(), space).unwrap();
+            let map =
+                json!({"metadata": {"namespace": name, "name": "held", "finalizers": ["example.com/keep"]}});
+            objects.create(&kinds::config_maps(), map).unwrap();
+            let secret = json!({"metadata": {"namespace": name, "name": "plain"}});
+            objects.create(&kinds::secrets(), secret).unwrap();
+        }
+        let key = Key { namespace: String::new(), name: "doomed".to_owned() };
         let look = || Namespaces.reconcile(&objects, &key, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
         assert_eq!(look(), None);
-        assert_eq!(objects.list(&kinds::config_maps(), Some("a")).len(), 1, "not asked for: untouched");
+        assert_eq!(objects.list(&kinds::config_maps(), Some("doomed")).len(), 1, "not asked for: untouched");
 
-        objects.delete(&kinds::namespaces(), "", "a", &Deletion::default()).unwrap();
+        objects.delete(&kinds::namespaces(), "", "doomed", &Deletion::default()).unwrap();
         assert_eq!(look(), Some(PACE));
-        let space = objects.get(&kinds::namespaces(), "", "a").unwrap();
+        let space = objects.get(&kinds::namespaces(), "", "doomed").unwrap();
         assert_eq!(space["status"]["phase"], "Terminating");
         let messages: Vec<_> = space["status"]["conditions"]
             .as_array()
@@ -228,18 +224,14 @@ mod tests {
         );
 
         objects
-            .modify(&kinds::config_maps(), "a", "held", Part::AllButStatus, |map| {
+            .modify(&kinds::config_maps(), "doomed", "held", Part::AllButStatus, |map| {
                 map["metadata"]["finalizers"] = json!([]);
             })
             .unwrap();
-        // The finalizer of metadata stands for what holds the namespace in this store.
-        objects
-            .modify(&kinds::namespaces(), "", "a", Part::AllButStatus, |space| {
-                space["metadata"]["finalizers"] = json!([]);
-            })
-            .unwrap_or_default();
         look();
-        assert!(objects.get(&kinds::namespaces(), "", "a").is_none());
-        assert_eq!(objects.list(&kinds::config_maps(), None).len(), 1);
+        assert!(objects.get(&kinds::namespaces(), "", "doomed").is_none());
+        for resource in [kinds::config_maps(), kinds::secrets()] {
+            assert_eq!(objects.list(&resource, None).len(), 1, "the other namespace's");
+        }
     }
 }

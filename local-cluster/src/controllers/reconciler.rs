@@ -162,7 +162,7 @@ mod tests {
             *look += 1;
             let _ = self.told.send((key.name.clone(), *look));
             match *look {
-                1 | 2 => Err(Failure::not_found("things", &key.name)),
+                1 | 2 => Err(Failure::not_found(&kinds::config_maps(), &key.name)),
                 3 => Ok(Some(Duration::from_mins(1))),
                 _ => Ok(None),
             }
@@ -173,7 +173,7 @@ mod tests {
     async fn looks_again_after_a_failure_and_when_asked() {
         let objects = Objects::default();
         objects
-            .create(&kinds::config_maps(), json!({"metadata": {"namespace": "a", "name": "one"}}))
+            .create(&kinds::config_maps(), json!({"metadata": {"namespace": "default", "name": "one"}}))
             .unwrap();
         let (told, mut looks) = mpsc::unbounded_channel();
         let start = Instant::now();

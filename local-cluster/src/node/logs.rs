@@ -29,7 +29,7 @@ impl Logs for NodeLogs {
         options: &LogOptions,
     ) -> Result<BoxStream<'static, Bytes>, Failure> {
         let object = self.0.objects.get(&kinds::pods(), namespace, pod);
-        let object = object.ok_or_else(|| Failure::not_found("pods", pod))?;
+        let object = object.ok_or_else(|| Failure::not_found(&kinds::pods(), pod))?;
         let running = self.0.pod(namespace, pod);
         let container = container_name(&object, options)?;
         let log = running.as_ref().and_then(|running| running.log(&container, options.previous));
@@ -41,7 +41,7 @@ impl Logs for NodeLogs {
         let since = options.since_seconds.map(|seconds| Timestamp::now() - Duration::from_secs(seconds));
         let there = read_all(&mut reader, since, options.tail_lines).map_err(|error| Failure {
             code: 500,
-            reason: "InternalError",
+            reason: "InternalError".into(),
             message: format!("failed to read the log: {error}"),
             details: None,
         })?;
@@ -68,7 +68,7 @@ impl Logs for NodeLogs {
 }
 
 fn bad_request(message: String) -> Failure {
-    Failure { code: 400, reason: "BadRequest", message, details: None }
+    Failure { code: 400, reason: "BadRequest".into(), message, details: None }
 }
 
 /// The container asked for, or the only one, or the one the pod names as its default.

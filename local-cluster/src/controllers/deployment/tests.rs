@@ -11,7 +11,7 @@ impl Cluster {
     fn new(spec: &Value) -> Cluster {
         let mut deployment = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"namespace": "a", "name": "echo"},
+            "metadata": {"namespace": "default", "name": "echo"},
             "spec": {
                 "replicas": 4,
                 "selector": {"matchLabels": {"app": "echo"}},
@@ -27,7 +27,7 @@ impl Cluster {
     }
 
     fn edit(&self, edit: impl FnOnce(&mut Value)) {
-        self.objects.modify(&kinds::deployments(), "a", "echo", Part::AllButStatus, edit).unwrap();
+        self.objects.modify(&kinds::deployments(), "default", "echo", Part::AllButStatus, edit).unwrap();
     }
 
     fn image(&self, image: &str) {
@@ -39,7 +39,7 @@ impl Cluster {
     /// Lets both controllers look until nothing changes; says in how long the Deployment wants to be looked at again.
     fn settle(&self) -> Option<Duration> {
         let (deployments, sets) = (Deployments::new(&self.objects), ReplicaSets::new(&self.objects));
-        let key = Key { namespace: "a".to_owned(), name: "echo".to_owned() };
+        let key = Key { namespace: "default".to_owned(), name: "echo".to_owned() };
         for _ in 0..50 {
             let before = self.versions();
             let again = deployments.reconcile(&self.objects, &key, self.now).unwrap();
@@ -81,7 +81,7 @@ impl Cluster {
         let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         for pod in unready.take(count) {
             self.objects
-                .modify(&kinds::pods(), "a", name(pod), Part::Status, |pod| {
+                .modify(&kinds::pods(), "default", name(pod), Part::Status, |pod| {
                     pod["status"] = json!({"phase": "Running", "conditions": [ready]});
                 })
                 .unwrap();
@@ -89,7 +89,7 @@ impl Cluster {
     }
 
     fn status(&self) -> Value {
-        self.objects.get(&kinds::deployments(), "a", "echo").unwrap()["status"].clone()
+        self.objects.get(&kinds::deployments(), "default", "echo").unwrap()["status"].clone()
     }
 
     fn condition(&self, kind: &str) -> (String, String) {
@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     fn revision(&self) -> u64 {
-        revision::of(&self.objects.get(&kinds::deployments(), "a", "echo").unwrap())
+        revision::of(&self.objects.get(&kinds::deployments(), "default", "echo").unwrap())
     }
 }
 
@@ -180,7 +180,7 @@ fn recreate_waits_for_the_last_old_pod() {
     // Placed pods end only when the node says so.
     for pod in cluster.objects.list(&kinds::pods(), None) {
         let place = |pod: &mut Value| pod["spec"]["nodeName"] = json!("here");
-        cluster.objects.modify(&kinds::pods(), "a", name(&pod), Part::AllButStatus, place).unwrap();
+        cluster.objects.modify(&kinds::pods(), "default", name(&pod), Part::AllButStatus, place).unwrap();
     }
     cluster.make_ready(4);
     cluster.settle();
@@ -189,7 +189,7 @@ fn recreate_waits_for_the_last_old_pod() {
     assert_eq!(cluster.sizes(), sizes(&[]), "nothing new while old pods end");
     let now = crate::objects::Deletion { grace_seconds: Some(0), ..Default::default() };
     for pod in cluster.objects.list(&kinds::pods(), None) {
-        cluster.objects.delete(&kinds::pods(), "a", name(&pod), &now).unwrap();
+        cluster.objects.delete(&kinds::pods(), "default", name(&pod), &now).unwrap();
     }
     cluster.settle();
     assert_eq!(cluster.sizes(), sizes(&[("two", 4)]));
@@ -219,7 +219,7 @@ fn a_pod_lost_later_does_not_undo_the_success() {
     let pod = cluster.objects.list(&kinds::pods(), None).remove(0);
     cluster
         .objects
-        .modify(&kinds::pods(), "a", name(&pod), Part::Status, |pod| pod["status"] = json!({}))
+        .modify(&kinds::pods(), "default", name(&pod), Part::Status, |pod| pod["status"] = json!({}))
         .unwrap();
     cluster.settle();
     assert_eq!(cluster.condition("Progressing"), condition("True", "NewReplicaSetAvailable"));

@@ -18,17 +18,17 @@ impl Cluster {
     /// Makes a ConfigMap that these own.
     fn add(&self, name: &str, owners: &[&str]) {
         let owners = owners.iter().map(|owner| {
-            let uid = self.objects.get(&kinds::config_maps(), "a", owner).map(|owner| uid(&owner).to_owned());
-            json!({"kind": "ConfigMap", "name": owner, "uid": uid.unwrap_or("none".to_owned()), "blockOwnerDeletion": true})
+            let uid = self.objects.get(&kinds::config_maps(), "default", owner).map(|owner| uid(&owner).to_owned());
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uid.unwrap_or("none".to_owned()), "blockOwnerDeletion": true})
         });
         let owners: Vec<Value> = owners.collect();
-        let object = json!({"metadata": {"namespace": "a", "name": name, "ownerReferences": owners}});
+        let object = json!({"metadata": {"namespace": "default", "name": name, "ownerReferences": owners}});
         self.objects.create(&kinds::config_maps(), object).unwrap();
     }
 
     fn delete(&self, name: &str, propagation: Propagation) {
         let deletion = Deletion { propagation, ..Deletion::default() };
-        self.objects.delete(&kinds::config_maps(), "a", name, &deletion).unwrap();
+        self.objects.delete(&kinds::config_maps(), "default", name, &deletion).unwrap();
     }
 
     fn settle(&mut self) -> Vec<String> {
@@ -50,7 +50,7 @@ fn what_an_object_owns_goes_after_it() {
     assert_eq!(cluster.settle().len(), 5);
     cluster.delete("set", Propagation::Background);
     assert_eq!(cluster.settle(), ["other", "shared"]);
-    let shared = cluster.objects.get(&kinds::config_maps(), "a", "shared").unwrap();
+    let shared = cluster.objects.get(&kinds::config_maps(), "default", "shared").unwrap();
     assert_eq!(shared["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);
 }
 
@@ -62,11 +62,11 @@ fn in_the_foreground_the_owner_goes_last() {
     cluster.settle();
     let hold = |object: &mut Value| object["metadata"]["finalizers"] = json!(["example.com/keep"]);
     cluster.add("child", &["pod"]);
-    cluster.objects.modify(&kinds::config_maps(), "a", "child", Part::AllButStatus, hold).unwrap();
+    cluster.objects.modify(&kinds::config_maps(), "default", "child", Part::AllButStatus, hold).unwrap();
     cluster.delete("set", Propagation::Foreground);
     assert_eq!(cluster.settle().last().map(String::as_str), Some("set"), "waits");
     let free = |object: &mut Value| object["metadata"]["finalizers"] = json!([]);
-    cluster.objects.modify(&kinds::config_maps(), "a", "child", Part::AllButStatus, free).unwrap();
+    cluster.objects.modify(&kinds::config_maps(), "default", "child", Part::AllButStatus, free).unwrap();
     assert!(cluster.settle().is_empty());
 }
 
@@ -78,7 +78,7 @@ fn orphans_stay_and_forget_their_owner() {
     cluster.settle();
     cluster.delete("set", Propagation::Orphan);
     assert_eq!(cluster.settle(), ["pod"]);
-    let pod = cluster.objects.get(&kinds::config_maps(), "a", "pod").unwrap();
+    let pod = cluster.objects.get(&kinds::config_maps(), "default", "pod").unwrap();
     assert!(pod["metadata"]["ownerReferences"].is_null());
 }
 

@@ -11,7 +11,7 @@ impl Cluster {
             json!({"spec": {"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"}});
         let mut job = json!({
             "apiVersion": "batch/v1", "kind": "Job",
-            "metadata": {"namespace": "a", "name": "work"},
+            "metadata": {"namespace": "default", "name": "work"},
             "spec": {"completions": 1, "parallelism": 1, "template": template},
         });
         for (key, value) in spec.as_object().unwrap() {
@@ -23,7 +23,7 @@ impl Cluster {
     }
 
     fn look(&self, at: &str) -> Option<Duration> {
-        let key = Key { namespace: "a".to_owned(), name: "work".to_owned() };
+        let key = Key { namespace: "default".to_owned(), name: "work".to_owned() };
         Jobs::new(&self.objects).reconcile(&self.objects, &key, at.parse().unwrap()).unwrap()
     }
 
@@ -36,12 +36,12 @@ impl Cluster {
         let status =
             json!({"phase": phase, "containerStatuses": [{"state": {"terminated": {"finishedAt": at}}}]});
         self.objects
-            .modify(&kinds::pods(), "a", name(pod), Part::Status, |pod| pod["status"] = status)
+            .modify(&kinds::pods(), "default", name(pod), Part::Status, |pod| pod["status"] = status)
             .unwrap();
     }
 
     fn status(&self) -> Value {
-        self.objects.get(&kinds::jobs(), "a", "work").unwrap()["status"].clone()
+        self.objects.get(&kinds::jobs(), "default", "work").unwrap()["status"].clone()
     }
 
     fn conditions(&self) -> Vec<String> {
@@ -127,6 +127,6 @@ fn is_forgotten_when_its_time_is_over() {
     cluster.look("2026-01-01T00:00:01Z");
     assert_eq!(cluster.look("2026-01-01T00:00:31Z"), Some(Duration::from_secs(30)));
     cluster.look("2026-01-01T00:01:01Z");
-    let job = cluster.objects.get(&kinds::jobs(), "a", "work").unwrap();
+    let job = cluster.objects.get(&kinds::jobs(), "default", "work").unwrap();
     assert!(is_going(&job), "goes in the foreground: after its pods");
 }

@@ -9,13 +9,13 @@ fn set(replicas: u32) -> Value {
     });
     json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
-        "metadata": {"namespace": "a", "name": "echo-1"},
+        "metadata": {"namespace": "default", "name": "echo-1"},
         "spec": {"replicas": replicas, "minReadySeconds": 5, "selector": {"matchLabels": {"app": "echo"}}, "template": template},
     })
 }
 
 fn key() -> Key {
-    Key { namespace: "a".to_owned(), name: "echo-1".to_owned() }
+    Key { namespace: "default".to_owned(), name: "echo-1".to_owned() }
 }
 
 fn look(objects: &Objects, at: &str) -> Option<Duration> {
@@ -23,17 +23,17 @@ fn look(objects: &Objects, at: &str) -> Option<Duration> {
 }
 
 fn pods(objects: &Objects) -> Vec<Object> {
-    objects.list(&kinds::pods(), Some("a"))
+    objects.list(&kinds::pods(), Some("default"))
 }
 
 fn status(objects: &Objects) -> Value {
-    objects.get(&kinds::replica_sets(), "a", "echo-1").unwrap()["status"].clone()
+    objects.get(&kinds::replica_sets(), "default", "echo-1").unwrap()["status"].clone()
 }
 
 fn make_ready(objects: &Objects, pod: &str, since: &str) {
     let ready = json!({"type": "Ready", "status": "True", "lastTransitionTime": since});
     objects
-        .modify(&kinds::pods(), "a", pod, Part::Status, |pod| {
+        .modify(&kinds::pods(), "default", pod, Part::Status, |pod| {
             pod["status"] = json!({"phase": "Running", "conditions": [ready]});
         })
         .unwrap();
@@ -57,7 +57,7 @@ fn makes_and_removes_pods_and_counts_them() {
     assert_eq!(status(&objects)["availableReplicas"], 1);
 
     objects
-        .modify(&kinds::replica_sets(), "a", "echo-1", Part::AllButStatus, |set| {
+        .modify(&kinds::replica_sets(), "default", "echo-1", Part::AllButStatus, |set| {
             set["spec"]["replicas"] = json!(1);
         })
         .unwrap();
@@ -74,7 +74,7 @@ fn a_pod_that_goes_is_replaced() {
     objects.create(&kinds::replica_sets(), set(1)).unwrap();
     look(&objects, "2026-01-01T00:00:00Z");
     let first = pods(&objects);
-    objects.delete(&kinds::pods(), "a", name(&first[0]), &Deletion::default()).unwrap();
+    objects.delete(&kinds::pods(), "default", name(&first[0]), &Deletion::default()).unwrap();
     look(&objects, "2026-01-01T00:00:01Z");
     let second = pods(&objects);
     assert_eq!(second.len(), 1);
@@ -86,7 +86,8 @@ fn orphans_that_match_are_taken_in() {
     let objects = Objects::default();
     let orphan = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": "a", "name": "orphan", "labels": {"app": "echo"}}, "spec": {},
+        "metadata": {"namespace": "default", "name": "orphan", "labels": {"app": "echo"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
     });
     objects.create(&kinds::pods(), orphan).unwrap();
     let set = objects.create(&kinds::replica_sets(), set(1)).unwrap();

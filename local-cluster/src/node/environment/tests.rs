@@ -4,12 +4,12 @@ use super::*;
 
 fn cluster() -> Objects {
     let objects = Objects::default();
-    let map = json!({"metadata": {"namespace": "a", "name": "settings"}, "data": {"MODE": "fast", "LEVEL": "debug"}});
+    let map = json!({"metadata": {"namespace": "default", "name": "settings"}, "data": {"MODE": "fast", "LEVEL": "debug"}});
     objects.create(&kinds::config_maps(), map).unwrap();
-    let secret = json!({"metadata": {"namespace": "a", "name": "keys"}, "data": {"key": "c2VjcmV0"}});
+    let secret = json!({"metadata": {"namespace": "default", "name": "keys"}, "data": {"key": "c2VjcmV0"}});
     objects.create(&kinds::secrets(), secret).unwrap();
     let service = json!({
-        "metadata": {"namespace": "a", "name": "http-echo"},
+        "metadata": {"namespace": "default", "name": "http-echo"},
         "spec": {"clusterIP": "127.9.64.1", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]},
     });
     objects.create(&kinds::services(), service).unwrap();
@@ -17,7 +17,7 @@ fn cluster() -> Objects {
 }
 
 fn pod() -> Value {
-    json!({"metadata": {"namespace": "a", "name": "p"}, "spec": {}, "status": {"podIP": "127.9.128.1"}})
+    json!({"metadata": {"namespace": "default", "name": "p"}, "spec": {}, "status": {"podIP": "127.9.128.1"}})
 }
 
 fn environment(container: Value) -> Result<Environment, Missing> {
@@ -60,5 +60,5 @@ fn what_is_missing_is_named() {
     let missing = |env: Value| environment(json!({"env": [env]})).unwrap_err().to_string();
     let of = |kind: &str, name: &str, key: &str| json!({"name": "X", "valueFrom": {kind: {"name": name, "key": key}}});
     assert_eq!(missing(of("configMapKeyRef", "no", "k")), "configmap \"no\" not found");
-    assert_eq!(missing(of("secretKeyRef", "keys", "no")), "couldn't find key no in secret a/keys");
+    assert_eq!(missing(of("secretKeyRef", "keys", "no")), "couldn't find key no in secret default/keys");
 }

@@ -25,8 +25,7 @@ struct Pod {
 impl Pod {
     fn new(volumes: Value) -> Pod {
         let objects = Objects::default();
-        let map =
-            json!({"metadata": {"namespace": "a", "name": "settings"}, "data": {"one": "1", "two": "2"}});
+        let map = json!({"metadata": {"namespace": "default", "name": "settings"}, "data": {"one": "1", "two": "2"}});
         objects.create(&kinds::config_maps(), map).unwrap();
         let container = json!({
             "name": "c",
@@ -36,7 +35,7 @@ impl Pod {
             ],
         });
         let pod = json!({
-            "metadata": {"namespace": "a", "name": "p", "labels": {"app": "echo"}},
+            "metadata": {"namespace": "default", "name": "p", "labels": {"app": "echo"}},
             "spec": {"containers": [container], "volumes": volumes, "serviceAccountName": "robot"},
         });
         let folder = tempfile::tempdir().unwrap();
@@ -63,7 +62,7 @@ fn a_config_map_is_a_folder_that_follows_it() {
     pod.write().unwrap();
     assert_eq!((pod.read("v/one"), pod.read("v/two")), ("1".to_owned(), "2".to_owned()));
     let change = |map: &mut Value| map["data"] = json!({"one": "new"});
-    pod.objects.modify(&kinds::config_maps(), "a", "settings", Part::AllButStatus, change).unwrap();
+    pod.objects.modify(&kinds::config_maps(), "default", "settings", Part::AllButStatus, change).unwrap();
     pod.write().unwrap();
     assert_eq!(pod.read("v/one"), "new");
     assert!(!pod.folder.path().join("v/two").exists());
