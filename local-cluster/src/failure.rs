@@ -14,27 +14,34 @@ pub struct Failure {
     /// `NotFound`, `AlreadyExists`, `Conflict`, `Invalid`…
     pub reason: Cow<'static, str>,
     pub message: String,
-    pub details: Option<Value>,
+    pub details: Option<Box<Value>>,
 }
 
 impl Failure {
+    pub(crate) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Failure {
+        Failure { code, reason: reason.into(), message: message.into(), details: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Failure {
+        Failure::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Failure {
+        Failure::new(500, "InternalError", message)
+    }
+
     pub fn not_found(resource: &Resource, name: &str) -> Failure {
-        let plural = &*resource.plural;
-        Failure {
-            code: 404,
-            reason: "NotFound".into(),
-            message: format!("{plural} \"{name}\" not found"),
-            details: Some(json!({"name": name, "kind": plural})),
-        }
+        let message = format!("{} \"{name}\" not found", resource.plural);
+        Failure::new(404, "NotFound", message).about(resource, name)
     }
 
     pub fn already_exists(resource: &Resource, name: &str) -> Failure {
-        let plural = &*resource.plural;
-        Failure {
-            code: 409,
-            reason: "AlreadyExists".into(),
-            message: format!("{plural} \"{name}\" already exists"),
-            details: Some(json!({"name": name, "kind": plural})),
-        }
+        let message = format!("{} \"{name}\" already exists", resource.plural);
+        Failure::new(409, "AlreadyExists", message).about(resource, name)
+    }
+
+    fn about(mut self, resource: &Resource, name: &str) -> Failure {
+        self.details = Some(Box::new(json!({"name": name, "kind": &*resource.plural})));
+        self
     }
 }

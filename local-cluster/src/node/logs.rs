@@ -34,17 +34,18 @@ impl Logs for NodeLogs {
         let container = container_name(&object, options)?;
         let log = running.as_ref().and_then(|running| running.log(&container, options.previous));
         let Some(log) = log else {
-            return Err(bad_request(absence(&object, running.as_deref(), &container, options.previous)));
+            return Err(Failure::bad_request(absence(
+                &object,
+                running.as_deref(),
+                &container,
+                options.previous,
+            )));
         };
         let mut reader = log.reader();
         let mut sender = Sender { options: options.clone(), left: options.limit_bytes, line_begins: true };
         let since = options.since_seconds.map(|seconds| Timestamp::now() - Duration::from_secs(seconds));
-        let there = read_all(&mut reader, since, options.tail_lines).map_err(|error| Failure {
-            code: 500,
-            reason: "InternalError".into(),
-            message: format!("failed to read the log: {error}"),
-            details: None,
-        })?;
+        let there = read_all(&mut reader, since, options.tail_lines)
+            .map_err(|error| Failure::internal(format!("failed to read the log: {error}")))?;
         let first = sender.written(&there);
         let follow = options.follow;
         let rest = stream::unfold((reader, sender, log), move |(mut reader, mut sender, log)| async move {
@@ -67,10 +68,6 @@ impl Logs for NodeLogs {
     }
 }
 
-fn bad_request(message: String) -> Failure {
-    Failure { code: 400, reason: "BadRequest".into(), message, details: None }
-}
-
 /// The container asked for, or the only one, or the one the pod names as its default.
 fn container_name(pod: &Value, options: &LogOptions) -> Result<String, Failure> {
     let names = |field: &str| -> Vec<String> {
@@ -81,8 +78,9 @@ fn container_name(pod: &Value, options: &LogOptions) -> Result<String, Failure> 
     let pod_name = kinds::name(pod);
     if !options.container.is_empty() {
         let known = mains.iter().chain(&init).any(|name| *name == options.container);
-        let unknown =
-            || bad_request(format!("container {} is not valid for pod {pod_name}", options.container));
+        let unknown = || {
+            Failure::bad_request(format!("container {} is not valid for pod {pod_name}", options.container))
+        };
         return known.then(|| options.container.clone()).ok_or_else(unknown);
     }
     if let [only] = &mains[..] {
@@ -93,7 +91,7 @@ fn container_name(pod: &Value, options: &LogOptions) -> Result<String, Failure> 
     } else {
         format!(" or one of the init containers: [{}]", init.join(" "))
     };
-    Err(bad_request(format!(
+    Err(Failure::bad_request(format!(
         "a container name must be specified for pod {pod_name}, choose one of: [{}]{init}",
         mains.join(" ")
     )))
