@@ -1,19 +1,24 @@
 //! Builds every part in start order, connects them, and takes them down again. The only module that knows all
 //! others.
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use admin_api::status::Listener;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin, FeedHub};
 use crate::clock::Clock;
-use crate::control;
+use crate::control::{self, Source};
 use crate::plugins::Environment;
+use crate::plugins::environment::Resolve;
 use crate::plugins::registry::PLUGINS;
 use crate::proxy::tls;
 use crate::readiness::Readiness;
@@ -40,79 +45,167 @@ pub enum AppError {
 
 /// Serves until a signal says stop.
 pub async fn run(settings: Settings) -> Result<(), AppError> {
-    let runtime = Handle::current();
-    let clock = Clock::system();
-    let readiness = Readiness::default();
-    let configured = readiness.pending("the first configuration");
-    let listening = readiness.pending("listeners");
-
-    let resolver = Resolver::new(runtime.clone(), settings.dns).map_err(AppError::Start)?;
-    let environment = Environment::new(runtime, clock.clone(), Some(Arc::new(resolver.clone())));
-    let stats = Stats::new(settings.workers, PLUGINS.len());
-    let compiler = Compiler { environment: environment.clone(), stats: Arc::clone(&stats) };
-    let publisher = Arc::new(Publisher::new(compiler, clock.clone()));
-
-    let admin_listener = bind("--admin", settings.admin).await?;
-    let health_listener = match settings.health {
-        Some(address) => Some(bind("--health", address).await?),
-        None => None,
+    let signals = Signals::listen()?;
+    let running = tokio::select! {
+        running = Running::start(settings) => running?,
+        () = signals.reach(1) => return Ok(()),
     };
-    let sockets = threads::bind(&settings).map_err(AppError::Start)?;
-    let listeners = described(&sockets, health_listener.as_ref(), &admin_listener);
-    for listener in &*listeners {
-        tracing::info!(address = listener.address, protocol = listener.protocol, "listening");
-    }
-
-    let stop = CancellationToken::new();
-    let source = control::start(&settings, &publisher, &readiness, configured, &stop)
-        .await
-        .map_err(AppError::Start)?;
-    let (phase, phases) = watch::channel(Phase::Serve);
-    let shared = threads::Shared {
-        traffic: Arc::new(settings.traffic.clone()),
-        live: publisher.live(),
-        resolver: resolver.clone(),
-        stats: Arc::clone(&stats),
-        clock: clock.clone(),
-        tls: tls::server_config(publisher.live()).map_err(AppError::Start)?,
-    };
-    let threads = Threads::start(sockets, &shared, phases).map_err(AppError::Start)?;
-    drop(listening);
-
-    let prober = Prober::new(resolver.clone(), clock.clone());
-    let probing = tokio::spawn(probe(prober, Arc::clone(&publisher)));
-
-    let admin = Admin {
-        instance: instance().into(),
-        source: settings.source.name(),
-        started_at_ms: clock.unix().as_millis() as u64,
-        clock,
-        publisher,
-        stats,
-        environment: environment.clone(),
-        readiness: readiness.clone(),
-        listeners,
-        feed: FeedHub::new(),
-        declarative: source.declarative.clone(),
-    };
-    let feed = tokio::spawn(admin.feed.clone().run(admin.clone()));
-    if let Some(listener) = health_listener {
-        tokio::spawn(admin::serve_health(admin.clone(), listener, stop.clone().cancelled_owned()));
-    }
-    let admin_server = tokio::spawn(admin::serve(admin, admin_listener, stop.clone().cancelled_owned()));
-
     let result = tokio::select! {
-        () = stop_signal() => Ok(()),
-        failed = threads.failed() => Err(AppError::Running(failed)),
+        () = signals.reach(1) => Ok(()),
+        failed = running.failed() => Err(AppError::Running(failed)),
     };
-    shut_down(&settings, &readiness, &phase, threads, environment).await;
-    stop.cancel();
-    feed.abort();
-    probing.abort();
-    source.finish().await;
-    // Feeds of viewers who stay would otherwise keep us.
-    let _ = tokio::time::timeout(Duration::from_secs(1), admin_server).await;
+    running.stop(|| signals.reach(2)).await;
     result
+}
+
+/// A gateway that serves.
+pub struct Running {
+    /// What is listened on, the admin port last.
+    pub listeners: Arc<[Listener]>,
+    settings: Settings,
+    readiness: Readiness,
+    phase: watch::Sender<Phase>,
+    threads: Threads,
+    environment: Environment,
+    source: Source,
+    stop: CancellationToken,
+    admin_server: JoinHandle<()>,
+    /// What ends with us and has nothing to finish.
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts every part. Requests are taken when this returns; whether there is a configuration to serve them with is
+    /// for `/ready` to say.
+    ///
+    /// # Errors
+    /// What can't be used, in words.
+    pub async fn start(settings: Settings) -> Result<Running, AppError> {
+        let runtime = Handle::current();
+        let clock = Clock::system();
+        let readiness = Readiness::default();
+        let configured = readiness.pending("the first configuration");
+        let listening = readiness.pending("listeners");
+
+        let resolver = Resolver::new(runtime.clone(), settings.dns).map_err(AppError::Start)?;
+        let environment = Environment::new(runtime, clock.clone(), Some(Arc::new(resolver.clone())));
+        let stats = Stats::new(settings.workers, PLUGINS.len());
+        let compiler = Compiler { environment: environment.clone(), stats: Arc::clone(&stats) };
+        let publisher = Arc::new(Publisher::new(compiler, clock.clone()));
+
+        let admin_listener = bind("--admin", settings.admin).await?;
+        let health_listener = match settings.health {
+            Some(address) => Some(bind("--health", address).await?),
+            None => None,
+        };
+        let sockets = threads::bind(&settings).map_err(AppError::Start)?;
+        let listeners = described(&sockets, health_listener.as_ref(), &admin_listener);
+        for listener in &*listeners {
+            tracing::info!(address = listener.address, protocol = listener.protocol, "listening");
+        }
+
+        let stop = CancellationToken::new();
+        let source = control::start(&settings, &publisher, &readiness, configured, &stop)
+            .await
+            .map_err(AppError::Start)?;
+        let (phase, phases) = watch::channel(Phase::Serve);
+        let shared = threads::Shared {
+            traffic: Arc::new(settings.traffic.clone()),
+            live: publisher.live(),
+            resolver: resolver.clone(),
+            stats: Arc::clone(&stats),
+            clock: clock.clone(),
+            tls: tls::server_config(publisher.live()).map_err(AppError::Start)?,
+        };
+        let threads = Threads::start(sockets, &shared, phases).map_err(AppError::Start)?;
+        drop(listening);
+
+        let prober = Prober::new(resolver, clock.clone());
+        let probing = tokio::spawn(probe(prober, Arc::clone(&publisher)));
+        let admin = Admin {
+            instance: instance().into(),
+            source: settings.source.name(),
+            started_at_ms: clock.unix().as_millis() as u64,
+            clock,
+            publisher,
+            stats,
+            environment: environment.clone(),
+            readiness: readiness.clone(),
+            listeners: Arc::clone(&listeners),
+            feed: FeedHub::new(),
+            declarative: source.declarative.clone(),
+        };
+        let mut helpers = vec![probing, tokio::spawn(admin.feed.clone().run(admin.clone()))];
+        if let Some(listener) = health_listener {
+            let serving = admin::serve_health(admin.clone(), listener, stop.clone().cancelled_owned());
+            helpers.push(tokio::spawn(serving));
+        }
+        let admin_server = tokio::spawn(admin::serve(admin, admin_listener, stop.clone().cancelled_owned()));
+        Ok(Running {
+            listeners,
+            settings,
+            readiness,
+            phase,
+            threads,
+            environment,
+            source,
+            stop,
+            admin_server,
+            helpers,
+        })
+    }
+
+    /// Resolves when a part has failed that the gateway can't do without, with the cause.
+    pub async fn failed(&self) -> String {
+        self.threads.failed().await
+    }
+
+    /// Stops taking requests without losing one: readiness goes first, then the listeners, then what is under way,
+    /// then the log entries about it. `hurry` is waited for in each step that takes time, and cuts it short.
+    pub async fn stop<F: Future<Output = ()>>(self, hurry: impl Fn() -> F) {
+        let _stopping = self.readiness.pending("the gateway is stopping");
+        let delay = self.settings.shutdown_delay;
+        if !delay.is_zero() {
+            tracing::info!("stopping: still accepting for {} s", delay.as_secs());
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = hurry() => {}
+            }
+        }
+        tracing::info!("stopping: waiting for requests under way");
+        self.phase.send_replace(Phase::Drain);
+        tokio::select! {
+            () = self.threads.drained() => {}
+            () = tokio::time::sleep(self.settings.drain_deadline) => {
+                tracing::warn!("stopping: the drain deadline has passed, closing what is left");
+            }
+            () = hurry() => tracing::warn!("stopping at once on a second signal"),
+        }
+        self.phase.send_replace(Phase::Stop);
+        self.threads.join();
+        let lost = self.environment.shutdown(LAST_ENTRIES).await;
+        if lost > 0 {
+            tracing::warn!("stopped: {lost} log entries could not be delivered in time");
+        }
+        self.stop.cancel();
+        for helper in self.helpers {
+            helper.abort();
+        }
+        self.source.finish().await;
+        // Feeds of viewers who stay would otherwise keep us.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.admin_server).await;
+    }
+}
+
+/// Plugins ask for names what traffic asks.
+impl Resolve for Resolver {
+    fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        let resolver = self.clone();
+        Box::pin(async move {
+            let found = resolver.lookup(&host).await.map_err(|error| io::Error::other(error.to_string()))?;
+            Ok(found.to_vec())
+        })
+    }
 }
 
 /// Has the targets of every configuration probed from when it serves.
@@ -126,44 +219,10 @@ async fn probe(mut prober: Prober, publisher: Arc<Publisher>) {
     }
 }
 
-/// Stops taking requests without losing one: readiness goes first, then the listeners, then what is under way,
-/// then the log entries about it.
-async fn shut_down(
-    settings: &Settings,
-    readiness: &Readiness,
-    phase: &watch::Sender<Phase>,
-    threads: Threads,
-    environment: Environment,
-) {
-    let _stopping = readiness.pending("the gateway is stopping");
-    if !settings.shutdown_delay.is_zero() {
-        tracing::info!("stopping: still accepting for {} s", settings.shutdown_delay.as_secs());
-        tokio::select! {
-            () = tokio::time::sleep(settings.shutdown_delay) => {}
-            () = stop_signal() => {}
-        }
-    }
-    tracing::info!("stopping: waiting for requests under way");
-    phase.send_replace(Phase::Drain);
-    tokio::select! {
-        () = threads.drained() => {}
-        () = tokio::time::sleep(settings.drain_deadline) => {
-            tracing::warn!("stopping: the drain deadline has passed, closing what is left");
-        }
-        () = stop_signal() => tracing::warn!("stopping at once on a second signal"),
-    }
-    phase.send_replace(Phase::Stop);
-    threads.join();
-    let lost = environment.shutdown(LAST_ENTRIES).await;
-    if lost > 0 {
-        tracing::warn!("stopped: {lost} log entries could not be delivered in time");
-    }
-}
-
 async fn bind(flag: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, AppError> {
     tokio::net::TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
+            io::ErrorKind::AddrInUse => {
                 format!("another process does; stop it or choose another with {flag}")
             }
             _ => error.to_string(),
@@ -193,17 +252,34 @@ fn instance() -> String {
     crate::args::instance_name().unwrap_or_else(|| "gateway".to_owned())
 }
 
-/// SIGTERM or SIGINT.
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("failed to listen for signals; end the process by force");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, as they come. Listening begins before anything that would have to be stopped in order.
+struct Signals(watch::Receiver<u64>);
+
+impl Signals {
+    fn listen() -> Result<Signals, AppError> {
+        let failed = |error| AppError::Start(format!("failed to listen for signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let (count, signals) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                count.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(Signals(signals))
+    }
+
+    /// Resolves when so many have come since the beginning.
+    fn reach(&self, count: u64) -> impl Future<Output = ()> + use<> {
+        let mut signals = self.0.clone();
+        async move {
+            if signals.wait_for(|come| *come >= count).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The words of an exchange, ours alone: no type of hyper or of the `http` crate leaves this folder.
 //!
-//! Routing, plugins, telemetry and forwarding see [`head`] and `body` only, so the codecs behind them can be
-//! exchanged without anything above noticing.
+//! Routing, plugins, telemetry and forwarding see [`head`] and stretches of bodies only, so the codecs behind them can
+//! be exchanged without anything above noticing.
 
 pub mod fields;
 pub mod head;
 pub mod http1;
 pub mod name;
+pub mod query;

@@ -1,15 +1,16 @@
 //! The model compiled for traffic: immutable, numbered, shared by all workers. An exchange ends on the snapshot
 //! it began with.
 
+pub mod certificates;
 pub mod compile;
 pub mod publish;
 
 use std::sync::Arc;
 
+use self::certificates::Certificates;
 use crate::exchange::{Exchange, Matched};
 use crate::model::{Model, Problem, Route, Service};
 use crate::plugins::{Chain, Plugins};
-use crate::proxy::tls::Certificates;
 use crate::routing::{RouteRequest, Router};
 use crate::telemetry::stats::RouteStats;
 use crate::upstream::connect::UpstreamTls;

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::model::{Certificate, Protocol, RoutePath, Secret};
 use crate::plugins::registry::Registry;
-use crate::proxy::tls::Certificates;
 use crate::routing;
 use crate::schema::PluginSchemas as _;
+use crate::snapshot::certificates::Certificates;
 use crate::translate::{Checks, FieldError, PluginSchemas};
 
 /// The judgement of this build.

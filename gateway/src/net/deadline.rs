@@ -29,6 +29,8 @@ pub struct Deadline {
 
 struct Slot {
     due_ms: Cell<u64>,
+    /// Nothing has begun that would be missed.
+    is_idle: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     index: Cell<usize>,
 }
@@ -52,6 +54,7 @@ impl Deadlines {
         let mut slots = self.slots.borrow_mut();
         let slot = Rc::new(Slot {
             due_ms: Cell::new(NEVER),
+            is_idle: Cell::new(false),
             waker: RefCell::default(),
             index: Cell::new(slots.len()),
         });
@@ -72,9 +75,14 @@ impl Deadlines {
         }
     }
 
-    /// Wakes everybody who waits with a deadline, late or not.
-    pub fn wake_all(&self) {
+    /// Wakes everybody who waits with a deadline, late or not. Those who wait for something to begin have no more
+    /// than this time left for it.
+    pub fn hurry(&self, milliseconds: u64) {
+        let latest = self.now_ms().saturating_add(milliseconds);
         for slot in self.slots.borrow().iter() {
+            if slot.is_idle.get() {
+                slot.due_ms.set(slot.due_ms.get().min(latest));
+            }
             if let Some(waker) = slot.waker.borrow_mut().take() {
                 waker.wake();
             }
@@ -96,6 +104,18 @@ impl Deadline {
     /// Due in so many milliseconds.
     pub fn set(&self, milliseconds: u64) {
         self.slot.due_ms.set(self.all.now_ms().saturating_add(milliseconds).saturating_add(TICK_MS));
+        self.slot.is_idle.set(false);
+    }
+
+    /// The same while waiting for something to begin: who is in a hurry need not wait so long.
+    pub fn set_idle(&self, milliseconds: u64) {
+        self.set(milliseconds);
+        self.slot.is_idle.set(true);
+    }
+
+    /// It has begun; the deadline stays.
+    pub fn begun(&self) {
+        self.slot.is_idle.set(false);
     }
 
     /// Never due.
@@ -125,6 +145,11 @@ impl Deadline {
     /// Runs a future for at most so many milliseconds.
     pub async fn within<T>(&self, milliseconds: u64, future: impl Future<Output = T>) -> Result<T, Elapsed> {
         self.set(milliseconds);
+        self.cut_off(future).await
+    }
+
+    /// Runs a future until the time is up.
+    pub async fn cut_off<T>(&self, future: impl Future<Output = T>) -> Result<T, Elapsed> {
         let mut future = pin!(future);
         std::future::poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Ok(value)),
@@ -171,6 +196,12 @@ mod tests {
                 second.clear();
                 assert_eq!(second.check(&mut context), Ok(()));
                 assert_eq!(second.within(5, async { 7 }).await, Ok(7));
+                all.hurry(1);
+                assert_eq!(second.check(&mut context), Ok(()), "what has begun is not hurried");
+                second.set_idle(1_000);
+                all.hurry(20);
+                all.now_ms.set(all.now_ms() + 20);
+                assert_eq!(second.check(&mut context), Err(Elapsed));
             })
             .await;
     }

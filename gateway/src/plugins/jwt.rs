@@ -19,11 +19,12 @@ use self::token::Token;
 use super::credentials::{Credentials, Holder};
 use super::identity::{Anonymous, Refusal, authenticate};
 use super::registry::Build;
-use super::{Flow, Phases, Plugin, json as kong_json, query};
+use super::{Flow, Phases, Plugin, json as kong_json};
 use crate::clock::Clock;
 use crate::exchange::{Answer, Exchange};
 use crate::http::head::Method;
 use crate::http::name::Name;
+use crate::http::query;
 use crate::schema::Literal::{Bool, Int, List, Text};
 use crate::schema::{Check, PluginSchema, Record, Type, any, boolean, field, number, set, string, typedefs};
 

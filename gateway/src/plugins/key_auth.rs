@@ -10,12 +10,12 @@ use serde::Deserialize;
 use self::body::FormBody;
 use super::credentials::Credentials;
 use super::identity::{Anonymous, Refusal, authenticate};
-use super::query;
 use super::registry::Build;
 use super::{Flow, Phases, Plugin};
 use crate::exchange::Exchange;
 use crate::http::fields::Fields;
 use crate::http::head::Method;
+use crate::http::query;
 use crate::schema::Literal::{Bool, List, Text};
 use crate::schema::{PluginSchema, Record, Type, array, boolean, field, string, typedefs};
 

@@ -13,10 +13,10 @@ use serde_json::json;
 use smallvec::SmallVec;
 
 use super::json;
-use super::query::{self, Argument};
 use crate::exchange::{Matched, Record, Source, Try};
 use crate::http::fields::{Field, Fields};
 use crate::http::name::Name;
+use crate::http::query::{self, Argument};
 use crate::model::{Consumer, WORKSPACE};
 pub use entities::{Entities, as_in_kong};
 

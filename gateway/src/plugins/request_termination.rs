@@ -12,9 +12,10 @@ use serde_json::{Map, Value, json};
 use super::environment::Node;
 use super::log_entry::{self, as_in_kong};
 use super::registry::Build;
-use super::{Flow, Phases, Plugin, exit_json, query};
+use super::{Flow, Phases, Plugin, exit_json};
 use crate::exchange::{Answer, Exchange};
 use crate::http::fields::Fields;
+use crate::http::query;
 use crate::schema::Literal::{Bool, Int};
 use crate::schema::{PluginSchema, Record, boolean, field, integer, string, typedefs};
 

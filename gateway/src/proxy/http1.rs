@@ -50,8 +50,9 @@ pub struct Http1 {
 }
 
 /// Serves a connection to its end.
-pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
-    let mut connection = Http1::new(&worker, io);
+/// `deadline` is set to the end of the time for its first head.
+pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
+    let mut connection = Http1::new(&worker, io, deadline);
     loop {
         let mut spare = worker.take_spare();
         let (started_us, refused) = match connection.next_head(&mut spare.request).await {
@@ -84,8 +85,8 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client) {
 }
 
 /// Tells a client that it speaks in clear to a port for TLS.
-pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client) {
-    let mut connection = Http1::new(&worker, io);
+pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
+    let mut connection = Http1::new(&worker, io, deadline);
     let mut spare = worker.take_spare();
     let Ok(started_us) = connection.next_head(&mut spare.request).await else { return };
     let detail = "The plain HTTP request was sent to HTTPS port";
@@ -95,11 +96,11 @@ pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client) {
 }
 
 impl Http1 {
-    fn new(worker: &Rc<Worker>, io: Io) -> Http1 {
+    fn new(worker: &Rc<Worker>, io: Io, deadline: Deadline) -> Http1 {
         Http1 {
             worker: Rc::clone(worker),
             wire: Wire::new(io),
-            deadline: worker.deadlines.register(),
+            deadline,
             version: Version::Http11,
             announced: Announced::Nothing,
             body: BodyDecoder::Done,
@@ -126,33 +127,16 @@ impl Http1 {
     async fn next_head(&mut self, head: &mut RequestHead) -> Result<u64, WireError> {
         let timeouts = self.worker.settings.timeouts;
         self.wire.shrink();
+        self.mark = (self.wire.bytes_in - self.wire.input().len() as u64, self.wire.bytes_out);
+        // The first head has what is left of its time since the connection was accepted.
         let first = self.requests == 0;
-        // Not for TLS, whose records may lie decrypted in the stream while the socket is silent.
-        if !first && !self.wire.has_input() && matches!(self.wire.io(), Io::Tcp(_)) {
-            self.deadline.set(timeouts.keep_alive_ms);
-            poll_fn(|context| {
-                if self.worker.drains() {
-                    return Poll::Ready(Err(WireError::Closed));
-                }
-                match self.wire.io().tcp().poll_read_ready(context) {
-                    Poll::Ready(_) => Poll::Ready(Ok(())),
-                    Poll::Pending => match self.deadline.check(context) {
-                        Ok(()) => Poll::Pending,
-                        Err(_) => Poll::Ready(Err(WireError::Closed)),
-                    },
-                }
-            })
-            .await?;
+        let mut started_us = self.wire.has_input().then(|| self.worker.now_us());
+        if !first {
+            let begun = started_us.is_some();
+            self.deadline.set(if begun { timeouts.head_ms } else { timeouts.keep_alive_ms });
         }
-        let started_us = self.worker.now_us();
-        self.mark = (self.wire.bytes_in, self.wire.bytes_out);
-        self.deadline.set(if first || self.wire.has_input() {
-            timeouts.head_ms
-        } else {
-            timeouts.keep_alive_ms
-        });
         let limits = self.worker.settings.head_limits;
-        poll_fn(|context| {
+        let result = poll_fn(|context| {
             let mut scratch = self.worker.scratch.borrow_mut();
             let parse = |bytes: &[u8]| {
                 // A client that knows we speak HTTP/2 begins with its preface (RFC 9113 §3.3).
@@ -161,15 +145,28 @@ impl Http1 {
                 }
                 parse::request(bytes, head, &limits)
             };
-            self.wire.poll_head(context, &mut scratch, &self.deadline, parse)
+            let polled = self.wire.poll_head(context, &mut scratch, &self.deadline, parse);
+            if polled.is_pending() && started_us.is_none() {
+                if self.wire.has_input() {
+                    started_us = Some(self.worker.now_us());
+                    if first {
+                        self.deadline.begun();
+                    } else {
+                        self.deadline.set(timeouts.head_ms);
+                    }
+                } else if !first && self.worker.drains() {
+                    return Poll::Ready(Err(WireError::Closed));
+                }
+            }
+            polled
         })
-        .await
-        .map_err(|error| match error {
+        .await;
+        match result {
+            Ok(()) => Ok(started_us.unwrap_or_else(|| self.worker.now_us())),
             // Nobody has asked anything, so nobody is told.
-            WireError::TimedOut if !self.wire.has_input() => WireError::Closed,
-            other => other,
-        })?;
-        Ok(started_us)
+            Err(WireError::TimedOut) if !self.wire.has_input() => Err(WireError::Closed),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the framing and the wishes of a new request; gives the answer when it must be refused.
@@ -376,7 +373,8 @@ impl Downstream for Http1 {
     }
 
     fn transferred(&self) -> (u64, u64) {
-        (self.wire.bytes_in - self.mark.0, self.wire.bytes_out - self.mark.1)
+        let read = self.wire.bytes_in - self.wire.input().len() as u64;
+        (read.saturating_sub(self.mark.0), self.wire.bytes_out - self.mark.1)
     }
 }
 

@@ -31,6 +31,9 @@ use crate::net::wire::{Piece, Wire, WireError};
 /// Unsent bytes of an answer's body that a stream may hold before it asks for no more.
 const QUEUED: usize = 64 << 10;
 
+/// How long a client may take to close after it was told to go and nothing is under way, in milliseconds.
+const FAREWELL_MS: u64 = 5_000;
+
 /// Lines that have no place in HTTP/2 (RFC 9113 §8.2.2).
 const NOT_IN_HTTP2: NameSet = NameSet::of(&[
     Name::Connection,
@@ -45,7 +48,7 @@ const NOT_IN_HTTP2: NameSet = NameSet::of(&[
 pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     let client = Rc::new(client);
     let limits = &worker.settings.http2;
-    let streams = Rc::new(Cell::new(0_usize));
+    let streams: Rc<Streams> = Rc::default();
     let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
     builder
         .timer(TokioTimer::new())
@@ -65,8 +68,8 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let deadline = worker.deadlines.register();
-    let idle_ms = worker.settings.timeouts.keep_alive_ms;
-    let (mut idle_since, mut ending) = (None, false);
+    let timeouts = worker.settings.timeouts;
+    let (mut quiet, mut ending) = (false, false);
     poll_fn(|context| {
         if let Poll::Ready(result) = connection.as_mut().poll(context) {
             if let Err(error) = result {
@@ -75,16 +78,22 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
             return Poll::Ready(());
         }
         // Without a stream the connection may idle for a while and is then told to go, as it is when we drain.
-        if streams.get() > 0 {
-            idle_since = None;
+        if streams.open.get() > 0 {
+            quiet = false;
             deadline.clear();
-        } else if idle_since.is_none() {
-            idle_since = Some(());
-            deadline.set(idle_ms);
+        } else if !std::mem::replace(&mut quiet, true) {
+            deadline.set(match (ending, streams.any.get()) {
+                (true, _) => FAREWELL_MS,
+                (false, true) => timeouts.keep_alive_ms,
+                (false, false) => timeouts.head_ms,
+            });
         }
         let late = deadline.check(context).is_err();
-        if (late || worker.drains()) && !ending {
-            ending = true;
+        if ending {
+            return if late { Poll::Ready(()) } else { Poll::Pending };
+        }
+        if late || worker.drains() {
+            (quiet, ending) = (false, true);
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
@@ -93,10 +102,18 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     .await;
 }
 
+/// A connection's streams.
+#[derive(Default)]
+struct Streams {
+    open: Cell<usize>,
+    /// There was one.
+    any: Cell<bool>,
+}
+
 async fn respond(
     worker: Rc<Worker>,
     client: Rc<Client>,
-    streams: Rc<Cell<usize>>,
+    streams: Rc<Streams>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Outgoing>, Broken> {
     let started_us = worker.now_us();
@@ -114,8 +131,7 @@ async fn respond(
         written: 0,
         sent: Sent::default(),
     };
-    streams.set(streams.get() + 1);
-    let guard = Leave(streams);
+    let guard = Leave::after_joining(streams);
     tokio::task::spawn_local(async move {
         let mut stream = stream;
         exchange::run(&worker, &mut stream, &client, spare, started_us, None).await;
@@ -125,11 +141,20 @@ async fn respond(
     answered.await.map_err(|_| Broken)
 }
 
-struct Leave(Rc<Cell<usize>>);
+/// Counts a stream as open until it is dropped.
+struct Leave(Rc<Streams>);
+
+impl Leave {
+    fn after_joining(streams: Rc<Streams>) -> Leave {
+        streams.open.set(streams.open.get() + 1);
+        streams.any.set(true);
+        Leave(streams)
+    }
+}
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.open.set(self.0.open.get() - 1);
     }
 }
 

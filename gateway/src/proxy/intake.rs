@@ -63,10 +63,9 @@ fn bad_request() -> Answer {
 
 /// Path and query of an absolute target.
 fn origin_form(target: &Target<'_>) -> Vec<u8> {
-    let path = if target.path.first() == Some(&b'/') { target.path } else { b"/" };
     match target.query {
-        Some(query) => [path, b"?", query].concat(),
-        None => path.to_vec(),
+        Some(query) => [target.path, b"?", query].concat(),
+        None => target.path.to_vec(),
     }
 }
 

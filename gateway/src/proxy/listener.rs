@@ -161,29 +161,25 @@ async fn serve(
     listen: &ListenAddress,
     config: Arc<ServerConfig>,
 ) {
-    let within_ms = worker.settings.timeouts.head_ms;
+    // One deadline for everything up to the end of the first request's head.
     let deadline = worker.deadlines.register();
+    deadline.set_idle(worker.settings.timeouts.head_ms);
     if listen.proxy_protocol {
-        match deadline.within(within_ms, proxy_protocol::read(&mut stream)).await {
+        match deadline.cut_off(proxy_protocol::read(&mut stream)).await {
             Ok(Some(header)) => client.introduced(header),
             _ => return,
         }
     }
     if !listen.tls {
-        drop(deadline);
-        return http1::serve(worker, Io::Tcp(stream), client).await;
+        return http1::serve(worker, Io::Tcp(stream), client, deadline).await;
     }
     let mut first = [0];
-    let Ok(Ok(1)) = deadline.within(within_ms, stream.peek(&mut first)).await else { return };
+    let Ok(Ok(1)) = deadline.cut_off(stream.peek(&mut first)).await else { return };
     // A TLS handshake begins with 22; a letter is HTTP in clear, which deserves an answer.
     if first[0].is_ascii_uppercase() {
-        drop(deadline);
-        return http1::refuse_clear_text(worker, Io::Tcp(stream), client).await;
+        return http1::refuse_clear_text(worker, Io::Tcp(stream), client, deadline).await;
     }
-    let Ok(Ok(stream)) = deadline.within(within_ms, TlsAcceptor::from(config).accept(stream)).await else {
-        return;
-    };
-    drop(deadline);
+    let Ok(Ok(stream)) = deadline.cut_off(TlsAcceptor::from(config).accept(stream)).await else { return };
     client.tls = Some(Arc::new(tls::describe(&stream)));
     client.secure = true;
     let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -191,7 +187,7 @@ async fn serve(
     if speaks_http2 {
         http2::serve(worker, Rewind::new(Vec::new(), io), client).await;
     } else {
-        http1::serve(worker, io, client).await;
+        http1::serve(worker, io, client, deadline).await;
     }
 }
 

@@ -23,6 +23,8 @@ use crate::upstream::pool::{Pool, PoolLimits};
 
 /// A head and 64 KiB of body fit.
 const SCRATCH: usize = 72 << 10;
+/// How long a connection without a request may still send its first one when no more are wanted, in milliseconds.
+const LAST_BEGINNING_MS: u64 = 1_000;
 /// How many exchanges' memory is kept.
 const SPARES: usize = 64;
 
@@ -182,8 +184,11 @@ impl Worker {
 
     /// No further requests are wanted: connections end after the one under way.
     pub fn drain(&self) {
-        self.draining.set(true);
-        self.deadlines.wake_all();
+        if !self.draining.replace(true) {
+            self.deadlines.hurry(LAST_BEGINNING_MS);
+        } else {
+            self.deadlines.hurry(u64::MAX);
+        }
     }
 
     pub fn drains(&self) -> bool {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// A request target in its parts, all as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Host and port of an absolute-form target. Routing goes by the Host header nevertheless.
+    /// Host and port of an absolute-form target.
     pub authority: Option<&'a [u8]>,
     pub path: &'a [u8],
     /// What follows the `?`, when there is one.
@@ -34,28 +34,27 @@ pub enum PathError {
 const RESERVED: &[u8] = b"!*'();:@&=+$,/?%#[]";
 
 impl<'a> Target<'a> {
-    /// `None` for what no gateway serves: `*`, an authority alone, an absolute URI without a host.
+    /// `None` for what no gateway serves: `*`, an authority alone, an absolute URI without a host or of another scheme
+    /// than HTTP's; and a fragment, which no client sends (RFC 9112 §3.2) and servers read differently.
     pub fn parse(target: &'a [u8]) -> Option<Target<'a>> {
+        if memchr::memchr(b'#', target).is_some() {
+            return None;
+        }
         if target.first() == Some(&b'/') {
             return Some(Target::from_path(None, target));
         }
         let colon = memchr::memchr(b':', target)?;
         let (scheme, rest) = (&target[..colon], target[colon..].strip_prefix(b"://")?);
-        let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
-            && scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
+        let is_ours = [&b"http"[..], b"https"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
         let end = memchr::memchr2(b'/', b'?', rest).unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        if !is_scheme || authority.is_empty() {
-            return None;
-        }
-        Some(Target::from_path(Some(authority), if rest.is_empty() { b"/" } else { rest }))
+        (is_ours && !authority.is_empty()).then(|| Target::from_path(Some(authority), rest))
     }
 
-    /// A query right behind the authority counts as path *and* as query, as Kong has it.
     fn from_path(authority: Option<&'a [u8]>, rest: &'a [u8]) -> Target<'a> {
-        let query = memchr::memchr(b'?', rest).map(|at| &rest[at + 1..]);
-        let end = memchr::memchr(b'?', &rest[1..]).map_or(rest.len(), |at| at + 1);
-        Target { authority, path: &rest[..end], query }
+        let end = memchr::memchr(b'?', rest).unwrap_or(rest.len());
+        let path = if end == 0 { b"/" } else { &rest[..end] };
+        Target { authority, path, query: rest.get(end + 1..) }
     }
 }
 
@@ -161,13 +160,14 @@ mod tests {
             Some((target.authority.map(text), text(target.path), target.query.map(text)))
         };
         assert_eq!(parts("/a?b?c"), Some((None, "/a", Some("b?c"))));
-        assert_eq!(parts("/a#b?c"), Some((None, "/a#b", Some("c"))));
         assert_eq!(parts("/a?"), Some((None, "/a", Some(""))));
         assert_eq!(parts("/a:b"), Some((None, "/a:b", None)));
         assert_eq!(parts("HTTP://o.test:80/x?y"), Some((Some("o.test:80"), "/x", Some("y"))));
         assert_eq!(parts("http://o.test"), Some((Some("o.test"), "/", None)));
-        assert_eq!(parts("http://o.test?x=1"), Some((Some("o.test"), "?x=1", Some("x=1"))));
-        for unserved in ["*", "a.test:443", "http:///x", "1http://a/", "", "a/b", "://a/"] {
+        assert_eq!(parts("http://o.test?x=1"), Some((Some("o.test"), "/", Some("x=1"))));
+        for unserved in
+            ["*", "a.test:443", "http:///x", "1http://a/", "ftp://a/", "", "a/b", "://a/", "/a#b", "/a?b#c"]
+        {
             assert_eq!(parts(unserved), None, "{unserved}");
         }
     }

@@ -19,14 +19,20 @@ pub struct UpstreamPath<'a> {
 
 impl UpstreamPath<'_> {
     /// Appends the target, percent-encoded where it must be. Escapes that are there already stay as they are, and so
-    /// does the query, down to a lone `?`.
+    /// does the query, down to a lone `?`, but for bytes beyond ASCII, which are encoded there too.
     pub fn write(&self, target: &mut Vec<u8>) {
         for part in self.parts() {
             encode(part, target);
         }
         if let Some(query) = self.query {
             target.push(b'?');
-            target.extend_from_slice(query);
+            if query.is_ascii() {
+                target.extend_from_slice(query);
+            } else {
+                query.iter().for_each(|byte| {
+                    if byte.is_ascii() { target.push(*byte) } else { escape(*byte, target) }
+                });
+            }
         }
     }
 
@@ -62,14 +68,18 @@ fn without_dots(rest: &[u8]) -> &[u8] {
 }
 
 fn encode(part: &[u8], target: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in part {
         if byte.is_ascii_alphanumeric() || b"-_.~!#$&'()*+,/:;=?@[]%".contains(&byte) {
             target.push(byte);
         } else {
-            target.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            escape(byte, target);
         }
     }
+}
+
+fn escape(byte: u8, target: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    target.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::certificates::Certificates;
 use super::{CompiledRoute, CompiledService, Place, Snapshot};
 use crate::model::{Certificate, Model, Origin, Problem, Service};
 use crate::plugins::{Environment, Plugins};
-use crate::proxy::tls::Certificates;
 use crate::routing::Router;
 use crate::telemetry::stats::Stats;
 use crate::upstream::connect::{TlsWishes, UpstreamTls};

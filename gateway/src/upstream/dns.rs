@@ -2,12 +2,10 @@
 //! a new one is fetched, so a slow name server never slows a request that had an answer before.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -133,16 +131,6 @@ impl Resolver {
         let shared = Arc::clone(&self.shared);
         self.shared.runtime.spawn(async move { shared.ask(name, tell).await });
         stale.ok_or(asking)
-    }
-}
-
-impl crate::plugins::environment::Resolve for Resolver {
-    fn resolve(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let found = resolver.lookup(&host).await.map_err(|error| io::Error::other(error.to_string()))?;
-            Ok(found.to_vec())
-        })
     }
 }
 

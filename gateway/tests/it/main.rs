@@ -1,10 +1,18 @@
 //! One binary for everything that is tested from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod admin;
 mod controller;
 mod directory;
+mod exchange;
 mod health;
+mod http2;
+mod layers;
+mod reload;
 mod remember;
+mod shutdown;
 mod source;
 mod support;
 mod translate;
+mod upstream_faults;
+mod wire;

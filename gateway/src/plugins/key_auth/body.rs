@@ -3,9 +3,9 @@
 use memchr::memmem;
 use serde_json::Value;
 
-use super::super::query;
 use crate::exchange::Exchange;
 use crate::http::name::Name;
+use crate::http::query;
 
 /// A body whose form is understood.
 pub(super) enum FormBody<'a> {

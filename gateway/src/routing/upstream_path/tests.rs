@@ -97,7 +97,7 @@ fn targets_are_those_that_kong_sends() {
             }
         }
     }
-    assert_eq!(asked, 522);
+    assert_eq!(asked, 519);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_match_that_is_not_at_the_start_takes_off_as_many_bytes() {
 
 proptest! {
     #[test]
-    fn what_is_sent_unstripped_names_the_same_path(path in "/([a-c./é \"%#?]|%(2[0-9a-fEF]|4[0-9])|//){0,12}") {
+    fn what_is_sent_unstripped_names_the_same_path(path in "/([a-c./é \"%?]|%(2[0-9a-fEF]|4[0-9])|//){0,12}") {
         let target = Target::parse(path.as_bytes()).unwrap();
         if let Ok(normal) = normalise(target.path) {
             let mut upstream = Vec::new();
@@ -130,7 +130,9 @@ proptest! {
             let again = Target::parse(&upstream).unwrap();
             let normal_again = normalise(again.path);
             prop_assert_eq!(normal_again.as_deref(), Ok(&*normal));
-            prop_assert_eq!(again.query, target.query);
+            // Bytes beyond ASCII are encoded, and nothing else is touched.
+            let wanted = target.query.map(|query| String::from_utf8(query.to_vec()).unwrap().replace('é', "%C3%A9"));
+            prop_assert_eq!(again.query, wanted.as_ref().map(String::as_bytes));
         }
     }
 

@@ -1,7 +1,6 @@
 //! A data plane that writes down what it is offered.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use gateway::controller::{Offer, Publish, Published};
 use gateway::model::Problem;
@@ -22,9 +21,6 @@ pub(crate) struct Seen {
     pub(crate) pending: Vec<Vec<String>>,
     generation: u64,
 }
-
-/// Longer than anything takes, also on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 impl Recorder {
     pub(crate) fn new() -> Recorder {
@@ -57,7 +53,7 @@ impl Recorder {
         take: impl FnOnce(&Seen) -> T,
     ) -> T {
         let mut seen = self.seen.subscribe();
-        let found = tokio::time::timeout(DEADLINE, seen.wait_for(is_so)).await;
+        let found = tokio::time::timeout(super::DEADLINE, seen.wait_for(is_so)).await;
         let Ok(Ok(seen)) = found else {
             let last = self.seen();
             let offer = last.offers.last().map(|offer| (&offer.problems, &offer.objects));

@@ -7,7 +7,8 @@ use mlua::{Lua, LuaString, Result, Table, Value};
 use super::client::address;
 use super::request::{argument, encode, host, port, scheme};
 use super::{Subject, header, subject};
-use crate::plugins::{log_entry, query};
+use crate::http::query;
+use crate::plugins::log_entry;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let ngx = lua.create_table()?;

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use super::{Functions, Subject, grouped, header, headers};
 use crate::http::head::Version;
 use crate::http::name::Name;
-use crate::plugins::{log_entry, query};
+use crate::http::query;
+use crate::plugins::log_entry;
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let functions = Functions::new(lua)?
