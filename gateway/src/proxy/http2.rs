@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use admin_api::Reason;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -21,9 +22,10 @@ use super::downstream::{Announced, Downstream, Length, Start};
 use super::exchange;
 use super::rewind::Rewind;
 use super::worker::Worker;
-use crate::exchange::{Client, Exchange, Sent};
+use crate::exchange::{Answer, Client, Exchange, Sent};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead, Version};
+use crate::http::http1::parse::HeadLimits;
 use crate::http::name::{Name, NameSet};
 use crate::net::deadline::Deadline;
 use crate::net::wire::{Piece, Wire, WireError};
@@ -118,7 +120,8 @@ async fn respond(
 ) -> Result<hyper::Response<Outgoing>, Broken> {
     let started_us = worker.now_us();
     let mut spare = worker.take_spare();
-    let body = translate(request, &mut spare.request);
+    let (parts, body) = request.into_parts();
+    let refused = translate(parts, &mut spare.request, &worker.settings.head_limits).err();
     let (answer, answered) = oneshot::channel();
     let stream = Stream {
         announced: announced(&body, &spare.request),
@@ -134,7 +137,7 @@ async fn respond(
     let guard = Leave::after_joining(streams);
     tokio::task::spawn_local(async move {
         let mut stream = stream;
-        exchange::run(&worker, &mut stream, &client, spare, started_us, None).await;
+        exchange::run(&worker, &mut stream, &client, spare, started_us, refused).await;
         drop(guard);
     });
     // An exchange that ends without an answer resets the stream.
@@ -207,18 +210,22 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
     }
 }
 
-/// Puts the request's head into our form. `:authority` decides; a Host line beside it is dropped.
-fn translate(request: hyper::Request<Incoming>, head: &mut RequestHead) -> Incoming {
-    let (parts, body) = request.into_parts();
+/// Puts the request's head into our form; gives the answer when it must be refused. `:authority` decides; a Host line
+/// beside it is dropped.
+fn translate(parts: http::request::Parts, head: &mut RequestHead, limits: &HeadLimits) -> Result<(), Answer> {
     head.clear();
     head.version = Version::Http2;
     head.set_method(parts.method.as_str().as_bytes());
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     head.set_target(target.as_bytes());
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let host = authority.or_else(|| parts.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes));
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let host = authority.or_else(|| hosts.next().map(http::HeaderValue::as_bytes));
     if let Some(host) = host {
         head.fields.append(Name::Host, host);
+    }
+    if authority.is_none() && hosts.next().is_some() {
+        return Err(Answer::FrontEnd { status: 400, reason: Reason::BadRequest });
     }
     let mut cookies = Vec::new();
     for (name, value) in &parts.headers {
@@ -237,7 +244,18 @@ fn translate(request: hyper::Request<Incoming>, head: &mut RequestHead) -> Incom
     if !cookies.is_empty() {
         head.fields.append("cookie", &cookies);
     }
-    body
+    let too_large = |status| Answer::FrontEnd { status, reason: Reason::HeaderTooLarge };
+    if target.len() + head.method_bytes().len() > limits.line {
+        return Err(too_large(414));
+    }
+    // As they came, so that crumbs count one by one.
+    let is_large = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + 2 > limits.field
+    };
+    if parts.headers.len() > limits.fields || parts.headers.iter().any(is_large) {
+        return Err(too_large(494));
+    }
+    Ok(())
 }
 
 fn announced(body: &Incoming, head: &RequestHead) -> Announced {

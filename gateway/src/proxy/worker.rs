@@ -184,11 +184,8 @@ impl Worker {
 
     /// No further requests are wanted: connections end after the one under way.
     pub fn drain(&self) {
-        if !self.draining.replace(true) {
-            self.deadlines.hurry(LAST_BEGINNING_MS);
-        } else {
-            self.deadlines.hurry(u64::MAX);
-        }
+        self.draining.set(true);
+        self.deadlines.hurry(LAST_BEGINNING_MS);
     }
 
     pub fn drains(&self) -> bool {

@@ -29,9 +29,9 @@ impl UpstreamPath<'_> {
             if query.is_ascii() {
                 target.extend_from_slice(query);
             } else {
-                query.iter().for_each(|byte| {
-                    if byte.is_ascii() { target.push(*byte) } else { escape(*byte, target) }
-                });
+                for &byte in query {
+                    if byte.is_ascii() { target.push(byte) } else { escape(byte, target) }
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::client::{Client, get};
 use crate::support::dataplane::{DataPlane, proxy_to};
-use crate::support::origin::{Act, Gate, OK, Origin, answer};
+use crate::support::origin::{Act, Gate, Message, OK, Origin, answer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_ends_see_what_they_should() {
@@ -105,7 +105,7 @@ async fn connections_are_used_again_on_both_sides() {
     }
     let seen = origin.seen();
     assert_eq!((seen.messages.len(), seen.connections), (8, 1));
-    let targets: Vec<String> = seen.messages[5..].iter().map(|message| message.target()).collect();
+    let targets: Vec<String> = seen.messages[5..].iter().map(Message::target).collect();
     assert_eq!(targets, ["/1", "/2", "/3"]);
 }
 
@@ -307,7 +307,7 @@ async fn a_connection_that_died_in_the_pool_costs_nothing() {
     let mut client = Client::connect(gateway.http()).await;
     assert_eq!(client.get("/").await.status, 200);
     origin.end().await;
-    let again = Origin::at(address).await;
+    let again = Origin::at(address);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
     assert_eq!(client.response().await.status, 200);
     assert_eq!(again.messages().len(), 1);

@@ -27,29 +27,42 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("plugins", &["clock", "exchange", "http", "model", "net", "schema"]),
     ("upstream", &["clock", "exchange", "http", "model", "net", "telemetry"]),
     ("telemetry", &["exchange", "http"]),
-    (
-        "snapshot",
-        &["clock", "exchange", "http", "model", "plugins", "routing", "telemetry", "upstream"],
-    ),
+    ("snapshot", &["clock", "exchange", "http", "model", "plugins", "routing", "telemetry", "upstream"]),
     (
         "proxy",
         &[
-            "clock", "exchange", "http", "model", "net", "plugins", "routing", "snapshot", "telemetry",
+            "clock",
+            "exchange",
+            "http",
+            "model",
+            "net",
+            "plugins",
+            "routing",
+            "snapshot",
+            "telemetry",
             "upstream",
         ],
     ),
     // What joins them. Settings fill in what the data plane declares.
     ("settings", &["args", "proxy"]),
     ("threads", &["clock", "proxy", "settings", "snapshot", "telemetry", "upstream"]),
-    (
-        "admin",
-        &["clock", "model", "plugins", "readiness", "schema", "snapshot", "telemetry", "upstream"],
-    ),
+    ("admin", &["clock", "model", "plugins", "readiness", "schema", "snapshot", "telemetry", "upstream"]),
     (
         "control",
         &[
-            "admin", "args", "controller", "declarative", "model", "plugins", "readiness", "routing", "schema",
-            "settings", "snapshot", "source", "translate",
+            "admin",
+            "args",
+            "controller",
+            "declarative",
+            "model",
+            "plugins",
+            "readiness",
+            "routing",
+            "schema",
+            "settings",
+            "snapshot",
+            "source",
+            "translate",
         ],
     ),
     ("check", &["control"]),
@@ -140,7 +153,8 @@ fn mentioned(text: &str, prefix: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     if prefix.is_empty() {
         for (at, _) in text.match_indices("::") {
-            let word: Vec<char> = text[..at].chars().rev().take_while(|character| is_word(*character)).collect();
+            let word: Vec<char> =
+                text[..at].chars().rev().take_while(|character| is_word(*character)).collect();
             found.insert(word.into_iter().rev().collect());
         }
         return found;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::support::client::Client;
 use crate::support::dataplane::{DataPlane, proxy_to};
-use crate::support::origin::{Act, Gate, OK, Message, Origin, answer};
+use crate::support::origin::{Act, Gate, Message, OK, Origin, answer};
 use crate::support::soon;
 
 /// Answers with the nonce it was sent.
@@ -20,10 +20,8 @@ fn nonce(message: &Message) -> Vec<Act> {
 async fn a_request_under_way_ends_on_the_configuration_it_began_with() {
     let gate = Gate::new();
     let opened = gate.clone();
-    let origin = Origin::with(move |_| {
-        vec![Act::ReadBody, Act::Wait(opened.clone()), Act::Send(OK.to_vec())]
-    })
-    .await;
+    let origin =
+        Origin::with(move |_| vec![Act::ReadBody, Act::Wait(opened.clone()), Act::Send(OK.to_vec())]).await;
     let marked = "plugins: [{name: correlation-id, config: {echo_downstream: true, header_name: X-Mark}}]";
     let gateway = DataPlane::start(&format!("{}{marked}", proxy_to(origin.address))).await;
     let mut client = Client::connect(gateway.http()).await;
@@ -143,9 +141,10 @@ async fn no_request_fails_while_others_routes_change_and_a_limit_is_exact() {
     const LIMIT: usize = 100;
     let origin = Origin::with(nonce).await;
     let config = |round: usize| {
-        let others: String = (0..round % 7)
+        let others: Vec<String> = (0..round % 7)
             .map(|number| {
-                let plugin = ["rate-limiting, config: {second: 1}", "ip-restriction, config: {deny: [10.0.0.0/8]}"];
+                let plugin =
+                    ["rate-limiting, config: {second: 1}", "ip-restriction, config: {deny: [10.0.0.0/8]}"];
                 format!(
                     "  - {{name: other{number}, paths: [/other{number}], hosts: [h{round}.test], \
                      plugins: [{{name: {}}}]}}\n",
@@ -160,8 +159,9 @@ async fn no_request_fails_while_others_routes_change_and_a_limit_is_exact() {
              \x20 routes:\n\
              \x20 - {{name: steady, paths: [/steady]}}\n\
              \x20 - {{name: limited, paths: [/limited], plugins: [{{name: rate-limiting, config: {{year: {LIMIT}}}}}]}}\n\
-             {others}",
-            origin.address
+             {}",
+            origin.address,
+            others.concat()
         )
     };
     let gateway = DataPlane::start(&config(0)).await;
@@ -207,12 +207,13 @@ async fn targets_come_and_go_without_a_failure() {
     let origins = [Origin::with(nonce).await, Origin::with(nonce).await, Origin::with(nonce).await];
     let config = |round: usize| {
         // One is always there; the others take turns.
-        let targets: String = (0..=round % 3)
+        let targets: Vec<String> = (0..=round % 3)
             .map(|number| format!("{{target: '{}'}},", origins[(round + number) % 3].address))
             .collect();
         format!(
             "services: [{{name: up, host: group, routes: [{{name: all, paths: [/]}}]}}]\n\
-             upstreams: [{{name: group, targets: [{targets}]}}]"
+             upstreams: [{{name: group, targets: [{}]}}]",
+            targets.concat()
         )
     };
     let gateway = DataPlane::start(&config(0)).await;

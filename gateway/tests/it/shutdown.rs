@@ -184,7 +184,8 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     }
 
     let bad = config(&folder, "_format_version: \"3.0\"\nservices: [{nmae: x, host: h}]\n");
-    let (code, said) = outcome(&["run", "--config", &bad, "--http", free, "--https", "off", "--admin", free]).await;
+    let (code, said) =
+        outcome(&["run", "--config", &bad, "--http", free, "--https", "off", "--admin", free]).await;
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("nmae") && said.contains("unknown field"), "{said}");
 

@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod dataplane;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod objects;
 pub(crate) mod origin;
@@ -17,8 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Waits for something that is bound to come.
 pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("no {what} within {DEADLINE:?}"),
-    }
+    let Ok(value) = tokio::time::timeout(DEADLINE, future).await else {
+        panic!("no {what} within {DEADLINE:?}")
+    };
+    value
 }

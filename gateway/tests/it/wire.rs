@@ -6,7 +6,7 @@
 
 use crate::support::client::Client;
 use crate::support::dataplane::{DataPlane, proxy_to};
-use crate::support::origin::{Act, Gate, OK, Origin, find};
+use crate::support::origin::{Act, Gate, Message, OK, Origin, find};
 
 /// What is to become of a case.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,8 +56,16 @@ fn chunked(body: &str) -> String {
 fn framing() -> Vec<Case> {
     let both = format!("Content-Length: {}\r\nTransfer-Encoding: chunked", HIDDEN.len() + 5);
     vec![
-        case("length and chunked", post("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nX"), Refused),
-        case("chunked and length", post("Transfer-Encoding: chunked\r\nContent-Length: 6", "0\r\n\r\nX"), Refused),
+        case(
+            "length and chunked",
+            post("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nX"),
+            Refused,
+        ),
+        case(
+            "chunked and length",
+            post("Transfer-Encoding: chunked\r\nContent-Length: 6", "0\r\n\r\nX"),
+            Refused,
+        ),
         case("both around a request", post(&both, &format!("0\r\n\r\n{HIDDEN}")), Refused),
         case("the same length twice", post("Content-Length: 5\r\nContent-Length: 5", "AAAAA"), Refused),
         case("two lengths", post("Content-Length: 5\r\nContent-Length: 6", "AAAAA"), Refused),
@@ -90,7 +98,11 @@ fn framing() -> Vec<Case> {
         case("chunked with a parameter", post("Transfer-Encoding: chunked;q=1", "0\r\n\r\n"), Refused),
         case("chunked in other letters", post("Transfer-Encoding: Chunked", "0\r\n\r\n"), Served(1)),
         case("chunked in quotes", post("Transfer-Encoding: \"chunked\"", "0\r\n\r\n"), Refused),
-        case("a hard blank before chunked", [POST.as_bytes(), b"Transfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n"].concat(), Refused),
+        case(
+            "a hard blank before chunked",
+            [POST.as_bytes(), b"Transfer-Encoding: \xa0chunked\r\n\r\n0\r\n\r\n"].concat(),
+            Refused,
+        ),
         case("a NUL behind chunked", post("Transfer-Encoding: chunked\0", "0\r\n\r\n"), Refused),
         case("a vertical tab before chunked", post("Transfer-Encoding: \x0bchunked", "0\r\n\r\n"), Refused),
         case("a folded coding", post("Transfer-Encoding:\r\n chunked", "0\r\n\r\n"), Refused),
@@ -105,7 +117,11 @@ fn framing() -> Vec<Case> {
             post(&format!("Content-Length: {}", HIDDEN.len()), HIDDEN),
             Served(1),
         ),
-        case("a nominated length", post("Connection: content-length\r\nContent-Length: 5", "AAAAA"), Served(1)),
+        case(
+            "a nominated length",
+            post("Connection: content-length\r\nContent-Length: 5", "AAAAA"),
+            Served(1),
+        ),
     ]
 }
 
@@ -154,8 +170,11 @@ fn chunks() -> Vec<Case> {
 }
 
 fn lines() -> Vec<Case> {
-    let many: String = (0..2_000).map(|number| format!("X-{number}: a\r\n")).collect();
-    let large: String = (0..1_000).map(|number| format!("X-{number}: {}\r\n", "a".repeat(1_000))).collect();
+    let many = (0..2_000).map(|number| format!("X-{number}: a\r\n")).collect::<Vec<_>>().concat();
+    let large = (0..1_000)
+        .map(|number| format!("X-{number}: {}\r\n", "a".repeat(1_000)))
+        .collect::<Vec<_>>()
+        .concat();
     let bytes = |line: &[u8]| [GET.as_bytes(), line, b"\r\n\r\n"].concat();
     vec![
         case("LF for all line ends", "GET / HTTP/1.1\nHost: localhost\n\n", Served(1)),
@@ -223,8 +242,16 @@ fn heads() -> Vec<Case> {
         case("a blank in front", line(" GET / HTTP/1.1"), Refused),
         case("NUL in the target", line("GET /a\0b HTTP/1.1"), Refused),
         case("DEL in the target", line("GET /\x7f HTTP/1.1"), Refused),
-        case("bytes beyond ASCII in the target", "GET /\u{e9} HTTP/1.1\r\nHost: localhost\r\n\r\n", Served(1)),
-        case("bytes beyond ASCII in the query", "GET /?\u{e9} HTTP/1.1\r\nHost: localhost\r\n\r\n", Served(1)),
+        case(
+            "bytes beyond ASCII in the target",
+            "GET /\u{e9} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            Served(1),
+        ),
+        case(
+            "bytes beyond ASCII in the query",
+            "GET /?\u{e9} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            Served(1),
+        ),
         case("a quote and brackets in the target", line("GET /\"<>?\"<> HTTP/1.1"), Served(1)),
         case("an encoded NUL", line("GET /a%00b HTTP/1.1"), Refused),
         case("an encoded line end", line("GET /a%0d%0aX:y HTTP/1.1"), Served(1)),
@@ -253,14 +280,19 @@ fn heads() -> Vec<Case> {
 }
 
 fn connection() -> Vec<Case> {
-    let three: String = ["/1", "/2", "/3"].map(|target| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).concat();
+    let three: String =
+        ["/1", "/2", "/3"].map(|target| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).concat();
     vec![
         case("a nominated line", get("Connection: X-Secret\r\nX-Secret: 1"), Served(1)),
         case("a nominated Host", get("Connection: Host"), Served(1)),
         case("TE for this hop", get("TE: gzip\r\nConnection: TE"), Served(1)),
         case("three at once", three, Served(3)),
         case("one and then nonsense", format!("{GET}\r\nINVALID\r\n\r\n"), Refused),
-        case("Expect with the body behind it", post("Expect: 100-continue\r\nContent-Length: 5", "AAAAA"), Served(1)),
+        case(
+            "Expect with the body behind it",
+            post("Expect: 100-continue\r\nContent-Length: 5", "AAAAA"),
+            Served(1),
+        ),
         case("Upgrade without Connection", get("Upgrade: websocket"), Served(1)),
         case("Upgrade to something unknown", get("Connection: Upgrade\r\nUpgrade: foo"), Served(1)),
         case("an upgrade that is refused", get("Connection: Upgrade\r\nUpgrade: websocket"), Served(1)),
@@ -429,7 +461,10 @@ async fn an_early_answer_desynchronises_nobody() {
     }
     let seen = origin.seen();
     assert!(seen.messages.iter().all(|message| message.target() != "/smuggled"));
-    assert!(seen.messages.iter().skip(1).all(|message| message.connection != 0), "a dirty connection was reused");
+    assert!(
+        seen.messages.iter().skip(1).all(|message| message.connection != 0),
+        "a dirty connection was reused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -437,13 +472,13 @@ async fn a_thousand_requests_in_one_write_are_answered_in_order() {
     let origin = Origin::start().await;
     let gateway = DataPlane::start(&proxy_to(origin.address)).await;
     let mut client = Client::connect(gateway.http()).await;
-    let all: String =
+    let all: Vec<String> =
         (0..1_000).map(|number| format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\n\r\n")).collect();
-    client.send(&all).await;
+    client.send(all.concat()).await;
     for _ in 0..1_000 {
         assert_eq!(client.response().await.status, 200);
     }
-    let targets: Vec<String> = origin.messages().iter().map(|message| message.target()).collect();
+    let targets: Vec<String> = origin.messages().iter().map(Message::target).collect();
     let wanted: Vec<String> = (0..1_000).map(|number| format!("/{number}")).collect();
     assert_eq!(targets, wanted);
 }

@@ -36,10 +36,6 @@ impl Response {
         header_values(&self.head, name).into_iter().next()
     }
 
-    pub(crate) fn all(&self, name: &str) -> Vec<String> {
-        header_values(&self.head, name)
-    }
-
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -140,14 +136,8 @@ impl Client {
     }
 
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 16 << 10];
-        match self.stream.read(&mut piece).await {
-            Ok(count) if count > 0 => {
-                self.input.extend_from_slice(&piece[..count]);
-                true
-            }
-            _ => false,
-        }
+        self.input.reserve(16 << 10);
+        matches!(self.stream.read_buf(&mut self.input).await, Ok(count) if count > 0)
     }
 
     async fn head(&mut self) -> Option<Vec<u8>> {

@@ -109,7 +109,7 @@ impl Origin {
     }
 
     /// At a given address, for one that comes back.
-    pub(crate) async fn at(address: SocketAddr) -> Origin {
+    pub(crate) fn at(address: SocketAddr) -> Origin {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();
@@ -276,12 +276,9 @@ impl Connection {
     }
 
     async fn more(&mut self) -> Result<(), End> {
-        let mut piece = [0; 16 << 10];
-        match self.stream.read(&mut piece).await {
-            Ok(count) if count > 0 => {
-                self.input.extend_from_slice(&piece[..count]);
-                Ok(())
-            }
+        self.input.reserve(16 << 10);
+        match self.stream.read_buf(&mut self.input).await {
+            Ok(count) if count > 0 => Ok(()),
             _ => Err(End),
         }
     }
