@@ -95,4 +95,12 @@ mod tests {
             assert_eq!(serde_json::to_string(reason).unwrap(), format!("\"{reason}\""));
         }
     }
+
+    #[test]
+    fn every_reason_is_explained_in_the_docs() {
+        let page = include_str!("../../docs/troubleshooting.md");
+        for reason in Reason::ALL {
+            assert!(page.contains(&format!("\n| `{reason}` |")), "docs/troubleshooting.md lacks `{reason}`");
+        }
+    }
 }
