@@ -18,3 +18,4 @@ mod kinds;
 mod labels;
 pub mod node;
 pub mod objects;
+pub mod traces;
