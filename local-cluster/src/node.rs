@@ -2,6 +2,7 @@
 //! knows how a pod is run; inside, only `processes` does (see `runtime` for that contract).
 
 mod addresses;
+mod api_service;
 mod container;
 mod environment;
 mod expansion;
@@ -165,7 +166,7 @@ pub enum NodeError {
     NameServer(IpAddr, io::Error),
     #[error("failed to make {path}: {error}", path = path.display())]
     Folder { path: PathBuf, error: io::Error },
-    #[error("failed to register the node: {0}")]
+    #[error("failed to register the node and the API's Service: {0}")]
     Register(Failure),
 }
 
@@ -191,6 +192,7 @@ impl Node {
             .create(&path)
             .map_err(|error| NodeError::Folder { path, error })?;
         heartbeat::register(objects, &settings.name, addresses.node()).map_err(NodeError::Register)?;
+        api_service::register(objects, &settings.api).map_err(NodeError::Register)?;
         let address = addresses.name_server().into();
         let name_server =
             NameServer::start(objects, address).map_err(|error| NodeError::NameServer(address, error))?;
@@ -235,6 +237,15 @@ impl Drop for Node {
 }
 
 impl ApiAccess {
+    fn host_and_port(&self) -> Option<(&str, u16)> {
+        let (scheme, rest) = self.url.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        match authority.rsplit_once(':') {
+            Some((host, port)) => Some((host.trim_matches(['[', ']']), port.parse().ok()?)),
+            None => Some((authority, if scheme == "http" { 80 } else { 443 })),
+        }
+    }
+
     /// A kubeconfig that takes its token from a file, so that it stays good when the token is renewed.
     fn kubeconfig(&self, namespace: &str, token: &Path) -> String {
         let mut cluster = json!({"server": self.url});

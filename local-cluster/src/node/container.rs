@@ -161,8 +161,8 @@ async fn prepare(pod: &Arc<Pod>, container: &Container) -> ContainerStart {
 
 fn assemble(pod: &Arc<Pod>, container: &Container) -> Result<ContainerStart, String> {
     let object = pod.object();
-    let environment =
-        Environment::of(&pod.node.objects, &object, container).map_err(|missing| missing.to_string())?;
+    let environment = Environment::of(&pod.node.objects, &pod.node.settings.api, &object, container)
+        .map_err(|missing| missing.to_string())?;
     let expand = |words: &Option<Vec<String>>| {
         words.iter().flatten().map(|word| environment.expand(word)).collect::<Vec<_>>()
     };

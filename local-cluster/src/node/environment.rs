@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource};
 use serde_json::Value;
 
+use super::ApiAccess;
 use super::expansion::expand;
 use super::pod_fields::{field, resource};
 use super::settings_data::{Data, DataKind, Missing};
@@ -18,11 +19,23 @@ pub(super) struct Environment(Vec<(String, String)>);
 impl Environment {
     /// # Errors
     /// Names what a variable needs and doesn't find.
-    pub(super) fn of(objects: &Objects, pod: &Value, container: &Container) -> Result<Environment, Missing> {
+    pub(super) fn of(
+        objects: &Objects,
+        api: &ApiAccess,
+        pod: &Value,
+        container: &Container,
+    ) -> Result<Environment, Missing> {
         let mut environment = Environment::default();
         let linked = pod["spec"]["enableServiceLinks"] != false;
         for (name, value) in service_variables(objects, namespace(pod), linked) {
             environment.set(name, value);
+        }
+        // The API itself: its certificate is for this address, not for that of its Service.
+        if let Some((host, port)) = api.host_and_port() {
+            environment.set("KUBERNETES_SERVICE_HOST".to_owned(), host.to_owned());
+            for name in ["KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"] {
+                environment.set(name.to_owned(), port.to_string());
+            }
         }
         for source in container.env_from.iter().flatten() {
             let prefix = source.prefix.as_deref().unwrap_or_default();

@@ -23,7 +23,8 @@ fn pod() -> Value {
 fn environment(container: Value) -> Result<Environment, Missing> {
     let mut container = container;
     container["name"] = json!("c");
-    Environment::of(&cluster(), &pod(), &serde_json::from_value(container).unwrap())
+    let api = ApiAccess { url: "https://127.0.0.1:6443".to_owned(), ..ApiAccess::default() };
+    Environment::of(&cluster(), &api, &pod(), &serde_json::from_value(container).unwrap())
 }
 
 #[test]
@@ -46,6 +47,8 @@ fn values_come_from_where_they_are_asked_for() {
         ("APP_LEVEL", Some("debug")),
         ("NONE", None),
         ("GREETING", Some("I am p, not $(OTHER)")),
+        ("KUBERNETES_SERVICE_HOST", Some("127.0.0.1")),
+        ("KUBERNETES_SERVICE_PORT", Some("6443")),
         ("HTTP_ECHO_SERVICE_HOST", Some("127.9.64.1")),
         ("HTTP_ECHO_SERVICE_PORT_HTTP", Some("8080")),
         ("HTTP_ECHO_PORT", Some("tcp://127.9.64.1:8080")),
