@@ -4,6 +4,7 @@
 //! the bookkeeping that controllers elsewhere need against stale caches.
 
 mod backends;
+mod daemon_set;
 mod deployment;
 mod disruption_budget;
 mod endpoint_slice;
@@ -17,6 +18,8 @@ mod pod_control;
 pub(crate) mod reconciler;
 mod replica_set;
 mod service_account;
+mod stateful_set;
+mod template_revision;
 
 use tokio::task::JoinSet;
 
@@ -43,6 +46,8 @@ impl Controllers {
         };
         run(Box::new(deployment::Deployments::new(objects)));
         run(Box::new(replica_set::ReplicaSets::new(objects)));
+        run(Box::new(stateful_set::StatefulSets::new(objects)));
+        run(Box::new(daemon_set::DaemonSets::new(objects)));
         run(Box::new(job::Jobs::new(objects)));
         run(Box::new(endpoint_slice::EndpointSlices));
         run(Box::new(endpoints::AllEndpoints));

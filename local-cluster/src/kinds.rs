@@ -18,6 +18,7 @@ resources! {
     endpoints = "" "endpoints",
     events = "" "events",
     deployments = "apps" "deployments",
+    daemon_sets = "apps" "daemonsets",
     disruption_budgets = "policy" "poddisruptionbudgets",
     jobs = "batch" "jobs",
     leases = "coordination.k8s.io" "leases",
@@ -28,6 +29,7 @@ resources! {
     secrets = "" "secrets",
     service_accounts = "" "serviceaccounts",
     services = "" "services",
+    stateful_sets = "apps" "statefulsets",
 }
 
 /// The object in its typed form; `None`, with a word in the log, when it has not the form of its kind.

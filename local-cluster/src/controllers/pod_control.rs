@@ -60,17 +60,28 @@ pub(crate) fn first_to_go(mut pods: Vec<Object>) -> Vec<Object> {
     pods
 }
 
-/// Makes a pod from the owner's template, and tells so on the owner.
+/// Makes a pod from the owner's template, and tells so on the owner. Its name begins with the owner's.
 pub(crate) fn create_pod(
     objects: &Objects,
     events: &Events,
     owner: &Value,
     template: &Value,
 ) -> Result<Object, Failure> {
+    let pod_name = format!("{}-{}", name(owner), name_suffix(5));
+    create_named_pod(objects, events, owner, template, &pod_name)
+}
+
+pub(crate) fn create_named_pod(
+    objects: &Objects,
+    events: &Events,
+    owner: &Value,
+    template: &Value,
+    pod_name: &str,
+) -> Result<Object, Failure> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
-            "name": format!("{}-{}", name(owner), name_suffix(5)),
+            "name": pod_name,
             "generateName": format!("{}-", name(owner)),
             "namespace": namespace(owner),
             "labels": template["metadata"]["labels"],

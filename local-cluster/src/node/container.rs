@@ -120,6 +120,7 @@ async fn prepare(pod: &Arc<Pod>, container: &Container) -> ContainerStart {
     let mut wait = pod.node.settings.restart_delay;
     let mut pulls = 0;
     loop {
+        let refreshed = pod.refreshed.notified();
         let image = container.image.as_deref().unwrap_or_default();
         match pod.node.runtime.image(image) {
             Err(why) => {
@@ -153,7 +154,7 @@ async fn prepare(pod: &Arc<Pod>, container: &Container) -> ContainerStart {
         }
         tokio::select! {
             () = sleep(wait) => {}
-            () = pod.refreshed.notified() => {}
+            () = refreshed => {}
         }
         wait = (wait * 2).min(LAST_LOOK.max(pod.node.settings.restart_delay));
     }

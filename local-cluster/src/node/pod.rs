@@ -28,7 +28,7 @@ use crate::kinds::{self, is_going};
 use crate::objects::{Deletion, Object, Part};
 
 /// The first and the last wait for volumes that can't be made yet.
-const FIRST_LOOK: Duration = Duration::from_millis(500);
+const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LAST_LOOK: Duration = Duration::from_secs(20);
 
 /// What the tasks of one pod share.
@@ -39,7 +39,7 @@ pub(super) struct Pod {
     pub(super) uid: String,
     pub(super) spec: PodSpec,
     pub(super) volumes: Volumes,
-    /// Told when ConfigMaps or Secrets have changed.
+    /// Told when ConfigMaps, Secrets or service accounts have changed.
     pub(super) refreshed: Notify,
     /// Told when something about a container has been noted.
     changed: Notify,
@@ -327,20 +327,20 @@ pub(super) async fn live(pod: Arc<Pod>) {
 async fn prepare(pod: &Arc<Pod>) -> bool {
     let mut wait = FIRST_LOOK;
     loop {
+        let refreshed = pod.refreshed.notified();
         let prepared = take_place(pod).and_then(|()| write_volumes(pod));
         match prepared {
             Ok(()) => {
                 pod.note(|whole| whole.prepared = true);
                 return true;
             }
-            Err(why) => {
-                pod.node.events.warning(&*pod.object(), "FailedMount", &why);
-                pod.note(|_| ());
-            }
+            // In a namespace just made, the service account comes a moment later: no need to tell of that.
+            Err(_) if wait == FIRST_LOOK => pod.note(|_| ()),
+            Err(why) => pod.node.events.warning(&*pod.object(), "FailedMount", &why),
         }
         tokio::select! {
             () = sleep(wait) => {}
-            () = pod.refreshed.notified() => {}
+            () = refreshed => {}
         }
         wait = (wait * 2).min(LAST_LOOK);
     }

@@ -79,6 +79,7 @@ pub(super) async fn run(node: Arc<Shared>) {
     let mut pods = node.objects.watch(&kinds::pods());
     let mut config_maps = node.objects.watch(&kinds::config_maps());
     let mut secrets = node.objects.watch(&kinds::secrets());
+    let mut accounts = node.objects.watch(&kinds::service_accounts());
     let mut refreshes = interval(REFRESH);
     loop {
         tokio::select! {
@@ -88,6 +89,7 @@ pub(super) async fn run(node: Arc<Shared>) {
             },
             change = config_maps.next() => if !refresh_near(&node, change) { return },
             change = secrets.next() => if !refresh_near(&node, change) { return },
+            change = accounts.next() => if !refresh_near(&node, change) { return },
             _ = refreshes.tick() => refresh_all(&node, |_| true),
         }
     }
