@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::objects::Resource;
 
 macro_rules! resources {
@@ -66,6 +67,14 @@ pub(crate) fn is_going(object: &Value) -> bool {
 /// A time as metadata and status carry it: whole seconds, `2026-01-02T03:04:05Z`.
 pub(crate) fn stamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// For writes that don't mind when somebody else has removed the object.
+pub(crate) fn unless_gone<T>(written: Result<T, Failure>) -> Result<(), Failure> {
+    match written {
+        Err(failure) if failure.code != 404 => Err(failure),
+        _ => Ok(()),
+    }
 }
 
 /// A random end of a name, as the API makes for `generateName`: letters and digits that form no words.

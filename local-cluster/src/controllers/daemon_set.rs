@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, name, namespace, typed};
+use crate::kinds::{self, is_going, name, namespace, typed, unless_gone};
 use crate::labels::{labels, map, selects};
 use crate::objects::{Objects, Part};
 
-use super::ownership::{claim, controller_name};
+use super::ownership::{claim, concerned_controller};
 use super::pod_control::{create_pod, delete_pod, has_ended, is_available, is_ready};
 use super::reconciler::{Key, Reconciler, Source};
 use super::template_revision;
@@ -35,10 +35,7 @@ impl Reconciler for DaemonSets {
     fn sources(&self) -> Vec<Source> {
         vec![
             Source::own(kinds::daemon_sets()),
-            Source::new(kinds::pods(), |_, pod| {
-                let key = |name: &str| Key { namespace: namespace(pod).to_owned(), name: name.to_owned() };
-                controller_name(pod, "DaemonSet").map(key).into_iter().collect()
-            }),
+            Source::new(kinds::pods(), |_, pod| concerned_controller(pod, "DaemonSet")),
         ]
     }
 
@@ -107,10 +104,7 @@ fn write_status(
             "updatedNumberScheduled": updated, "observedGeneration": generation,
         });
     });
-    match written {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(again),
-    }
+    unless_gone(written).map(|()| again)
 }
 
 #[cfg(test)]

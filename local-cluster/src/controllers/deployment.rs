@@ -19,7 +19,7 @@ use crate::kinds::{self, is_going, name, namespace, typed};
 use crate::labels::{labels, selects};
 use crate::objects::{Object, Objects, Part};
 
-use super::ownership::{claim, controller_name};
+use super::ownership::{claim, concerned_controller, controller_name};
 use super::reconciler::{Key, Reconciler, Source};
 
 pub(crate) struct Deployments {
@@ -50,12 +50,12 @@ impl Reconciler for Deployments {
     fn sources(&self) -> Vec<Source> {
         vec![
             Source::own(kinds::deployments()),
-            Source::new(kinds::replica_sets(), |_, set| deployment_of(set).into_iter().collect()),
+            Source::new(kinds::replica_sets(), |_, set| concerned_controller(set, "Deployment")),
             // `Recreate` waits until the last old pod has gone.
             Source::new(kinds::pods(), |objects, pod| {
                 let Some(set) = controller_name(pod, "ReplicaSet") else { return Vec::new() };
                 let set = objects.get(&kinds::replica_sets(), namespace(pod), set);
-                set.and_then(|set| deployment_of(&set)).into_iter().collect()
+                set.map(|set| concerned_controller(&set, "Deployment")).unwrap_or_default()
             }),
         ]
     }
@@ -75,11 +75,6 @@ impl Reconciler for Deployments {
         }
         rollout.write_status(now)
     }
-}
-
-fn deployment_of(set: &Value) -> Option<Key> {
-    let name = controller_name(set, "Deployment")?.to_owned();
-    Some(Key { namespace: namespace(set).to_owned(), name })
 }
 
 impl Rollout<'_> {

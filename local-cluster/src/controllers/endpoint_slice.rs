@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, name, name_suffix, namespace, text, uid};
+use crate::kinds::{self, is_going, name, name_suffix, namespace, text, uid, unless_gone};
 use crate::objects::{Deletion, Object, Objects, Part};
 
 use super::backends::{Backend, Port, backends, services_of};
@@ -204,10 +204,7 @@ fn create(objects: &Objects, service: &Value, manager: &str, wanted: Wanted) -> 
 
 fn delete(objects: &Objects, slice: &Value) -> Result<(), Failure> {
     let deletion = Deletion { uid: Some(uid(slice).to_owned()), ..Deletion::default() };
-    match objects.delete(&kinds::endpoint_slices(), namespace(slice), name(slice), &deletion) {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(()),
-    }
+    unless_gone(objects.delete(&kinds::endpoint_slices(), namespace(slice), name(slice), &deletion))
 }
 
 #[cfg(test)]

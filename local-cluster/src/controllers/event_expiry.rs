@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::kinds::{self, text};
+use crate::kinds::{self, text, unless_gone};
 use crate::objects::{Deletion, Objects};
 
 use super::reconciler::{Key, Reconciler, Source};
@@ -31,10 +31,8 @@ impl Reconciler for EventExpiry {
         if let Some(left) = KEPT.checked_sub(age).filter(|left| !left.is_zero()) {
             return Ok(Some(left));
         }
-        match objects.delete(&kinds::events(), &key.namespace, &key.name, &Deletion::default()) {
-            Err(failure) if failure.code != 404 => Err(failure),
-            _ => Ok(None),
-        }
+        unless_gone(objects.delete(&kinds::events(), &key.namespace, &key.name, &Deletion::default()))
+            .map(|()| None)
     }
 }
 

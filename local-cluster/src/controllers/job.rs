@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, stamp, text, typed};
+use crate::kinds::{self, is_going, stamp, text, typed, unless_gone};
 use crate::objects::{Deletion, Object, Objects, Part, Propagation};
 
-use super::ownership::{claim, controller_name};
+use super::ownership::{claim, concerned_controller};
 use super::pod_control::{create_pod, delete_pod, is_active, is_ready};
 use super::reconciler::{Key, Reconciler, Source};
 
@@ -57,11 +57,7 @@ impl Reconciler for Jobs {
     fn sources(&self) -> Vec<Source> {
         vec![
             Source::own(kinds::jobs()),
-            Source::new(kinds::pods(), |_, pod| {
-                let key =
-                    |name: &str| Key { namespace: kinds::namespace(pod).to_owned(), name: name.to_owned() };
-                controller_name(pod, "Job").map(key).into_iter().collect()
-            }),
+            Source::new(kinds::pods(), |_, pod| concerned_controller(pod, "Job")),
         ]
     }
 
@@ -179,10 +175,8 @@ fn expire(
     }
     let propagation = Propagation::Foreground;
     let deletion = Deletion { uid: Some(kinds::uid(job).to_owned()), propagation, ..Deletion::default() };
-    match objects.delete(&kinds::jobs(), kinds::namespace(job), kinds::name(job), &deletion) {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(None),
-    }
+    unless_gone(objects.delete(&kinds::jobs(), kinds::namespace(job), kinds::name(job), &deletion))
+        .map(|()| None)
 }
 
 impl Jobs {
@@ -308,10 +302,7 @@ impl Jobs {
                 }
                 job["status"] = status;
             });
-        match written {
-            Err(failure) if failure.code != 404 => Err(failure),
-            _ => Ok(()),
-        }
+        unless_gone(written)
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, name, stamp};
+use crate::kinds::{self, is_going, name, stamp, unless_gone};
 use crate::objects::{Deletion, Object, Objects, Part, Resource};
 
 use super::reconciler::{Key, Reconciler, Source};
@@ -43,10 +43,7 @@ impl Reconciler for Namespaces {
             }
         });
         if released.is_ok() && objects.get(&kinds::namespaces(), "", &key.name).is_some() {
-            match objects.delete(&kinds::namespaces(), "", &key.name, &Deletion::default()) {
-                Err(failure) if failure.code != 404 => return Err(failure),
-                _ => {}
-            }
+            unless_gone(objects.delete(&kinds::namespaces(), "", &key.name, &Deletion::default()))?;
         }
         Ok(None)
     }
@@ -176,10 +173,7 @@ fn write_status(
         let written: Vec<Value> = written.collect();
         space["status"] = json!({"phase": "Terminating", "conditions": written});
     });
-    match written {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(()),
-    }
+    unless_gone(written)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use crate::failure::Failure;
 use crate::kinds::{is_going, name, namespace, text, uid};
 use crate::objects::{Object, Objects, Part, Resource};
 
+use super::reconciler::Key;
+
 /// The reference that makes `owner` the controller of an object.
 pub(crate) fn controller_reference(owner: &Value) -> Value {
     json!({
@@ -24,6 +26,12 @@ pub(crate) fn controller_of(object: &Value) -> Option<&Value> {
 /// The name of the controller, when it is of this kind.
 pub(crate) fn controller_name<'a>(object: &'a Value, kind: &str) -> Option<&'a str> {
     controller_of(object).filter(|owner| text(owner, "/kind") == kind).map(|owner| text(owner, "/name"))
+}
+
+/// The controller of an object, when it is of this kind, as what a change of the object concerns.
+pub(crate) fn concerned_controller(object: &Value, kind: &str) -> Vec<Key> {
+    let key = |name: &str| Key { namespace: namespace(object).to_owned(), name: name.to_owned() };
+    controller_name(object, kind).map(key).into_iter().collect()
 }
 
 /// The objects in the owner's namespace that it controls; those that nobody controls and that it `selects` are

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, stamp, typed};
+use crate::kinds::{self, is_going, stamp, typed, unless_gone};
 use crate::labels::{labels, map, selects};
 use crate::objects::{Object, Objects, Part};
 
-use super::ownership::{claim, controller_name};
+use super::ownership::{claim, concerned_controller};
 use super::pod_control::{create_pod, delete_pod, first_to_go, is_active, is_available, is_ready};
 use super::reconciler::{Key, Reconciler, Source};
 
@@ -37,13 +37,7 @@ impl Reconciler for ReplicaSets {
     fn sources(&self) -> Vec<Source> {
         vec![
             Source::own(kinds::replica_sets()),
-            Source::new(kinds::pods(), |_, pod| {
-                let owner = controller_name(pod, "ReplicaSet").map(ToOwned::to_owned);
-                owner
-                    .map(|name| Key { namespace: kinds::namespace(pod).to_owned(), name })
-                    .into_iter()
-                    .collect()
-            }),
+            Source::new(kinds::pods(), |_, pod| concerned_controller(pod, "ReplicaSet")),
         ]
     }
 
@@ -140,10 +134,7 @@ fn write_status(
             set["status"] = status;
         },
     );
-    match result {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(again),
-    }
+    unless_gone(result).map(|()| again)
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use crate::events::Events;
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, name, namespace, typed};
+use crate::kinds::{self, is_going, name, namespace, typed, unless_gone};
 use crate::labels::{labels, selects};
 use crate::objects::{Object, Objects, Part};
 
-use super::ownership::{claim, controller_name};
+use super::ownership::{claim, concerned_controller};
 use super::pod_control::{create_named_pod, delete_pod, has_ended, is_available, is_ready};
 use super::reconciler::{Key, Reconciler, Source};
 use super::template_revision;
@@ -38,10 +38,7 @@ impl Reconciler for StatefulSets {
     fn sources(&self) -> Vec<Source> {
         vec![
             Source::own(kinds::stateful_sets()),
-            Source::new(kinds::pods(), |_, pod| {
-                let key = |name: &str| Key { namespace: namespace(pod).to_owned(), name: name.to_owned() };
-                controller_name(pod, "StatefulSet").map(key).into_iter().collect()
-            }),
+            Source::new(kinds::pods(), |_, pod| concerned_controller(pod, "StatefulSet")),
         ]
     }
 
@@ -212,10 +209,7 @@ fn write_status(
             "collisionCount": 0, "observedGeneration": generation,
         });
     });
-    match written {
-        Err(failure) if failure.code != 404 => Err(failure),
-        _ => Ok(()),
-    }
+    unless_gone(written)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Rollout, replicas_of};
 use crate::failure::Failure;
-use crate::kinds::{self, is_going, name, namespace, text};
+use crate::kinds::{self, is_going, name, namespace, text, unless_gone};
 use crate::objects::{Deletion, Object, Part};
 
 pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -168,11 +168,8 @@ impl Rollout<'_> {
         idle.sort_by_key(|set| of(set));
         let surplus = idle.len().saturating_sub(kept);
         for set in idle.iter().take(surplus) {
-            match self.objects.delete(&kinds::replica_sets(), namespace(set), name(set), &Deletion::default())
-            {
-                Err(failure) if failure.code != 404 => return Err(failure),
-                _ => {}
-            }
+            let deletion = Deletion::default();
+            unless_gone(self.objects.delete(&kinds::replica_sets(), namespace(set), name(set), &deletion))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Rollout, number, replicas_of};
 use crate::failure::Failure;
-use crate::kinds::{self, name, namespace, stamp, text};
+use crate::kinds::{self, name, namespace, stamp, text, unless_gone};
 use crate::objects::{Object, Part};
 
 /// Pods by how far they are.
@@ -34,10 +34,7 @@ impl Rollout<'_> {
             self.objects.modify(&kinds::deployments(), namespace, name, Part::Status, |deployment| {
                 edit(&mut deployment["status"]);
             });
-        match written {
-            Err(failure) if failure.code != 404 => Err(failure),
-            _ => Ok(()),
-        }
+        unless_gone(written)
     }
 
     /// Asks to be called again when the progress deadline will have passed.
