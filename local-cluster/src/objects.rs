@@ -1,14 +1,25 @@
 //! What can be done to objects, with the rules of Kubernetes: defaults, validation, versions, finalizers. The
 //! HTTP API, the controllers and the node all come through here, so that there is one set of rules.
 
-use std::collections::{BTreeMap, HashMap};
+mod create;
+mod custom;
+mod delete;
+mod metadata;
+mod update;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
-use crate::failure::Failure;
+pub(crate) use self::create::NewObject;
+pub(crate) use self::delete::Deleted;
+pub(crate) use self::metadata::{is_being_deleted, now, timestamp};
+pub(crate) use self::update::{prepare as prepare_update, restore};
+use crate::failure::{self, Failure};
+use crate::ownership::Author;
+use crate::resources::{Kind, Kinds};
+use crate::store::{Events, Key, Next, Store, key_of};
 
 /// A kind of object as URLs name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,12 +28,6 @@ pub struct Resource {
     pub group: Arc<str>,
     /// `pods`, `ingresses`.
     pub plural: Arc<str>,
-}
-
-impl Resource {
-    pub fn new(group: &str, plural: &str) -> Resource {
-        Resource { group: group.into(), plural: plural.into() }
-    }
 }
 
 /// An object as stored; shared, never changed in place.
@@ -45,19 +50,6 @@ pub enum Part {
     Status,
 }
 
-/// What becomes of the objects that name the deleted one as an owner. The API marks the object with a finalizer
-/// for the last two; the garbage collector does the rest.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Propagation {
-    /// They go after it.
-    #[default]
-    Background,
-    /// They go before it: finalizer `foregroundDeletion`.
-    Foreground,
-    /// They stay and forget it: finalizer `orphan`.
-    Orphan,
-}
-
 /// How to delete.
 #[derive(Debug, Clone, Default)]
 pub struct Deletion {
@@ -65,127 +57,159 @@ pub struct Deletion {
     pub grace_seconds: Option<u64>,
     /// Refused with 409 unless the object still has this uid.
     pub uid: Option<String>,
+    /// Refused with 409 unless the object still has this version.
+    pub resource_version: Option<String>,
     pub propagation: Propagation,
 }
 
-/// All objects of the cluster.
-#[derive(Clone, Default)]
-pub struct Objects {
-    inner: Arc<Mutex<Inner>>,
+/// What becomes of the objects that name the deleted one as an owner. The API marks the object with a finalizer
+/// for the last two; the garbage collector does the rest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// As an earlier deletion said, else after it.
+    #[default]
+    Unsaid,
+    /// They go after it.
+    Background,
+    /// They go before it: finalizer `foregroundDeletion`.
+    Foreground,
+    /// They stay and forget it: finalizer `orphan`.
+    Orphan,
 }
 
-#[derive(Default)]
+/// All objects of the cluster.
+#[derive(Clone)]
+pub struct Objects {
+    inner: Arc<Inner>,
+}
+
 struct Inner {
-    revision: u64,
-    objects: HashMap<Resource, BTreeMap<(String, String), Object>>,
-    watchers: HashMap<Resource, Vec<mpsc::UnboundedSender<Change>>>,
-    watchers_of_all: Vec<mpsc::UnboundedSender<(Resource, Change)>>,
+    store: Store,
+    kinds: Kinds,
 }
 
 /// Changes of one resource, what is already there first.
-pub struct Changes {
-    receiver: mpsc::UnboundedReceiver<Change>,
+pub struct Changes(Follower);
+
+/// Changes of all resources, in the order in which they were made; see [`Objects::watch_all`].
+pub struct AllChanges(Follower);
+
+/// A reader of changes that misses nothing, however slow it is: then it is told the difference.
+struct Follower {
+    objects: Objects,
+    /// Of all when there is none.
+    resource: Option<Resource>,
+    /// What is to be told before what comes, the last one first.
+    pending: Vec<(Resource, Change)>,
+    /// What the reader has been told is there.
+    known: BTreeMap<(Resource, Key), Object>,
+    events: Option<Events>,
 }
 
-impl Changes {
-    /// The next change; `None` when the cluster has stopped.
-    pub async fn next(&mut self) -> Option<Change> {
-        self.receiver.recv().await
+impl Resource {
+    #[must_use]
+    pub fn new(group: &str, plural: &str) -> Resource {
+        Resource { group: group.into(), plural: plural.into() }
+    }
+
+    /// `pods`, `deployments.apps`.
+    pub(crate) fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_string()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    pub(crate) fn details(&self, name: &str) -> Value {
+        failure::details(&self.group, &self.plural, name)
     }
 }
 
-/// Changes of all resources, in the order in which they were made; see [`Objects::watch_all`].
-pub struct AllChanges {
-    receiver: mpsc::UnboundedReceiver<(Resource, Change)>,
-}
-
-impl AllChanges {
-    /// The next change; `None` when the cluster has stopped.
-    pub async fn next(&mut self) -> Option<(Resource, Change)> {
-        self.receiver.recv().await
+/// With the namespaces that every cluster has.
+impl Default for Objects {
+    fn default() -> Objects {
+        let inner = Inner { store: Store::default(), kinds: Kinds::default() };
+        let objects = Objects { inner: Arc::new(inner) };
+        for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            if let Err(failure) = objects.create(&Resource::new("", "namespaces"), namespace) {
+                tracing::error!("failed to create namespace {name}: {failure}");
+            }
+        }
+        objects
     }
 }
 
 impl Objects {
     /// `namespace` is empty for what is in none.
+    #[must_use]
     pub fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Object> {
-        let inner = self.inner.lock();
-        inner.objects.get(resource)?.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.inner.store.get(resource, &(namespace.to_owned(), name.to_owned()))
     }
 
     /// In order of namespace and name; of all namespaces when none is given.
+    #[must_use]
     pub fn list(&self, resource: &Resource, namespace: Option<&str>) -> Vec<Object> {
-        let inner = self.inner.lock();
-        let Some(objects) = inner.objects.get(resource) else { return Vec::new() };
-        let wanted = |key: &&(String, String)| namespace.is_none_or(|namespace| key.0 == namespace);
-        objects.iter().filter(|(key, _)| wanted(key)).map(|(_, object)| Arc::clone(object)).collect()
+        self.inner.store.list(resource, namespace).0
     }
 
+    #[must_use]
     pub fn watch(&self, resource: &Resource) -> Changes {
-        let mut inner = self.inner.lock();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        for object in inner.objects.get(resource).into_iter().flat_map(BTreeMap::values) {
-            let _ = sender.send(Change::Added(Arc::clone(object)));
-        }
-        inner.watchers.entry(resource.clone()).or_default().push(sender);
-        Changes { receiver }
+        let mut follower = Follower::new(self, Some(resource));
+        follower.catch_up();
+        Changes(follower)
     }
 
     /// Changes of every resource from now on, custom ones too. What is already there isn't told.
+    #[must_use]
     pub fn watch_all(&self) -> AllChanges {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.inner.lock().watchers_of_all.push(sender);
-        AllChanges { receiver }
+        let mut follower = Follower::new(self, None);
+        follower.catch_up();
+        follower.pending.clear();
+        AllChanges(follower)
     }
 
     /// The resources of which there may be objects, custom ones too.
+    #[must_use]
     pub fn resources(&self) -> Vec<Resource> {
-        self.inner.lock().objects.keys().cloned().collect()
+        let table = self.kinds().now();
+        let mut resources: Vec<_> =
+            table.iter().filter(|kind| kind.is_stored()).map(|kind| kind.resource.clone()).collect();
+        resources.dedup();
+        resources
     }
 
-    /// Gives uid, creation time and version; `metadata.generateName` is honoured.
+    /// Gives uid, creation time and version; `metadata.generateName` is honoured. Webhooks are not asked: what
+    /// they must see goes through the HTTP API.
     pub fn create(&self, resource: &Resource, object: Value) -> Result<Object, Failure> {
-        let mut inner = self.inner.lock();
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
-        let key = (text("/metadata/namespace"), text("/metadata/name"));
-        if inner.objects.get(resource).is_some_and(|objects| objects.contains_key(&key)) {
-            return Err(Failure::already_exists(resource, &key.1));
-        }
+        let kind = self.stored_kind(resource)?;
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         let mut object = object;
-        object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-        object["metadata"]["creationTimestamp"] = json!(now());
-        object["metadata"]["generation"] = json!(1);
-        Ok(inner.put(resource, key, object, Change::Added))
+        object["apiVersion"] = json!(kind.api_version());
+        object["kind"] = json!(kind.kind);
+        let new = NewObject::prepare(&kind, object, &namespace, Some(&author("")))?;
+        self.insert(&kind, new.object, false)
     }
 
     /// Reads, edits and writes in one step, so that there is no conflict. An edit that changes nothing leaves
-    /// the version alone and is seen by nobody.
+    /// the version alone and is seen by nobody. The edit may read other objects, but must not write any.
     pub fn modify(
         &self,
         resource: &Resource,
         namespace: &str,
         name: &str,
-        _part: Part,
+        part: Part,
         edit: impl FnOnce(&mut Value),
     ) -> Result<Object, Failure> {
-        let mut inner = self.inner.lock();
-        let key = (namespace.to_owned(), name.to_owned());
-        let found = inner.objects.get(resource).and_then(|objects| objects.get(&key)).cloned();
-        let old = found.ok_or_else(|| Failure::not_found(resource, name))?;
+        let kind = self.stored_kind(resource)?;
+        let subresource = if part == Part::Status { "status" } else { "" };
+        let writer = self.inner.store.write();
+        let old = self.get(resource, namespace, name).ok_or_else(|| Failure::not_found(resource, name))?;
         let mut object = (*old).clone();
         edit(&mut object);
-        if object == *old {
-            return Ok(old);
-        }
-        if object["spec"] != old["spec"] {
-            object["metadata"]["generation"] =
-                json!(object["metadata"]["generation"].as_u64().unwrap_or(0) + 1);
-        }
-        let deleting = !object["metadata"]["deletionTimestamp"].is_null();
-        if deleting && !held(&object) && &*resource.plural != "pods" {
-            return Ok(inner.remove(resource, &key, Arc::new(object)));
-        }
-        Ok(inner.put(resource, key, object, Change::Modified))
+        let object = update::prepare(&kind, object, &old, part, Some(&author(subresource)))?.object;
+        Ok(update::write(&writer, &kind, &old, object))
     }
 
     /// Removes the object, or marks it as being deleted while finalizers (or a pod's processes) remain.
@@ -196,71 +220,106 @@ impl Objects {
         name: &str,
         deletion: &Deletion,
     ) -> Result<Object, Failure> {
-        let mut inner = self.inner.lock();
-        let key = (namespace.to_owned(), name.to_owned());
-        let found = inner.objects.get(resource).and_then(|objects| objects.get(&key)).cloned();
-        let found = found.ok_or_else(|| Failure::not_found(resource, name))?;
-        let running = &*resource.plural == "pods" && found["spec"]["nodeName"].is_string();
-        let grace = match deletion.grace_seconds {
-            _ if !running => 0,
-            Some(seconds) => seconds,
-            None => found["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30),
-        };
-        let mut object = (*found).clone();
-        let finalizer = match deletion.propagation {
-            Propagation::Background => None,
-            Propagation::Foreground => Some("foregroundDeletion"),
-            Propagation::Orphan => Some("orphan"),
-        };
-        let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-        finalizers.extend(finalizer.map(|finalizer| json!(finalizer)));
-        object["metadata"]["finalizers"] = json!(finalizers);
-        if grace == 0 && !held(&object) {
-            return Ok(inner.remove(resource, &key, found));
+        let kind = self.stored_kind(resource)?;
+        Ok(self.remove(&kind, namespace, name, deletion, false)?.object)
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn kinds(&self) -> &Kinds {
+        &self.inner.kinds
+    }
+
+    fn stored_kind(&self, resource: &Resource) -> Result<Arc<Kind>, Failure> {
+        self.kinds().now().stored(resource).cloned().ok_or_else(Failure::no_such_resource)
+    }
+}
+
+impl Changes {
+    /// The next change; `None` when the cluster has stopped, or the kind is no longer served.
+    pub async fn next(&mut self) -> Option<Change> {
+        Some(self.0.next().await?.1)
+    }
+}
+
+impl AllChanges {
+    /// The next change; `None` when the cluster has stopped.
+    pub async fn next(&mut self) -> Option<(Resource, Change)> {
+        self.0.next().await
+    }
+}
+
+impl Follower {
+    fn new(objects: &Objects, resource: Option<&Resource>) -> Follower {
+        Follower {
+            objects: objects.clone(),
+            resource: resource.cloned(),
+            pending: Vec::new(),
+            known: BTreeMap::new(),
+            events: None,
         }
-        object["metadata"]["deletionTimestamp"] = json!(now());
-        object["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
-        Ok(inner.put(resource, key, object, Change::Modified))
-    }
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn held(object: &Value) -> bool {
-    let lists = ["/metadata/finalizers", "/spec/finalizers"].map(|pointer| object.pointer(pointer));
-    lists.into_iter().flatten().filter_map(Value::as_array).any(|finalizers| !finalizers.is_empty())
-}
-
-impl Inner {
-    fn put(
-        &mut self,
-        resource: &Resource,
-        key: (String, String),
-        mut object: Value,
-        change: fn(Object) -> Change,
-    ) -> Object {
-        self.revision += 1;
-        object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
-        let object = Arc::new(object);
-        self.objects.entry(resource.clone()).or_default().insert(key, Arc::clone(&object));
-        self.tell(resource, &change(Arc::clone(&object)));
-        object
     }
 
-    fn remove(&mut self, resource: &Resource, key: &(String, String), last: Object) -> Object {
-        if let Some(objects) = self.objects.get_mut(resource) {
-            objects.remove(key);
+    async fn next(&mut self) -> Option<(Resource, Change)> {
+        loop {
+            if let Some(told) = self.pending.pop() {
+                return Some(told);
+            }
+            let event = match self.events.as_mut()?.next().await {
+                Next::Closed => return None,
+                Next::Expired(_) => {
+                    self.catch_up();
+                    continue;
+                }
+                Next::Event(event) => event,
+            };
+            let key = (event.resource.clone(), key_of(&event.shown));
+            let change = match event.current {
+                None => {
+                    self.known.remove(&key);
+                    Change::Deleted(event.shown)
+                }
+                Some(object) => match self.known.insert(key, Arc::clone(&object)) {
+                    None => Change::Added(object),
+                    Some(_) => Change::Modified(object),
+                },
+            };
+            return Some((event.resource, change));
         }
-        self.tell(resource, &Change::Deleted(Arc::clone(&last)));
-        last
     }
 
-    fn tell(&mut self, resource: &Resource, change: &Change) {
-        if let Some(watchers) = self.watchers.get_mut(resource) {
-            watchers.retain(|watcher| watcher.send(change.clone()).is_ok());
+    /// Tells the difference between what the reader knows and what is there, and goes on from there.
+    fn catch_up(&mut self) {
+        let store = self.objects.store();
+        // Changes made while the lists are read are told again, as changes, which does no harm.
+        let revision = store.revision();
+        let resources =
+            self.resource.clone().map_or_else(|| self.objects.resources(), |resource| vec![resource]);
+        let mut gone = std::mem::take(&mut self.known);
+        for resource in resources {
+            for object in store.list(&resource, None).0 {
+                let key = (resource.clone(), key_of(&object));
+                match gone.remove(&key) {
+                    None => self.pending.push((resource.clone(), Change::Added(Arc::clone(&object)))),
+                    Some(old) if Arc::ptr_eq(&old, &object) => {}
+                    Some(_) => self.pending.push((resource.clone(), Change::Modified(Arc::clone(&object)))),
+                }
+                self.known.insert(key, object);
+            }
         }
-        self.watchers_of_all.retain(|watcher| watcher.send((resource.clone(), change.clone())).is_ok());
+        self.pending
+            .extend(gone.into_iter().map(|((resource, _), object)| (resource, Change::Deleted(object))));
+        self.pending.reverse();
+        self.events = store.watch(self.resource.as_ref(), revision).ok();
     }
 }
+
+/// Who writes from inside.
+fn author(subresource: &'static str) -> Author {
+    Author { manager: "local-cluster".to_owned(), subresource }
+}
+
+#[cfg(test)]
+mod tests;
