@@ -11,11 +11,28 @@
 //!             controllers           node ──→ processes
 //! ```
 
+mod api;
+mod cel;
+mod cluster;
 pub mod controllers;
+mod credentials;
+mod definitions;
 mod events;
 pub mod failure;
+mod json;
 mod kinds;
 mod labels;
 pub mod node;
 pub mod objects;
+mod ownership;
+mod patch;
+mod resources;
+mod schema;
+mod selector;
+mod store;
 pub mod traces;
+mod wire;
+mod yaml;
+
+pub use api::{Fault, Faults};
+pub use cluster::{LocalCluster, Options, StartError};
