@@ -1,18 +1,27 @@
-//! All parts of a cluster, started in order and stopped in the reverse order.
+//! All parts of a cluster, started in order and stopped so that nothing is made anew that has just been ended.
+
+mod accounts;
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::accounts::Accounts;
 use crate::api::{self, Api, Faults, Webhooks};
+use crate::controllers::{ControllerSettings, Controllers};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::definitions;
+use crate::node::{ApiAccess, Images, Keeper, Node, NodeError, NodeSettings};
 use crate::objects::Objects;
+
+/// How long pods have to end by themselves when the cluster stops.
+const PODS_END: Duration = Duration::from_secs(5);
 
 /// What a cluster is to be.
 #[derive(Clone)]
@@ -23,11 +32,30 @@ pub struct Options {
     pub kubeconfig: Option<PathBuf>,
     /// The administrator's bearer token; one is made when there is none.
     pub token: Option<String>,
+    /// What runs pods; without it they stay pending.
+    pub node: Option<NodeOptions>,
+}
+
+/// What the node is to be.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// Files of pods are kept below it, and are gone when the cluster has stopped.
+    pub directory: PathBuf,
+    /// Which program stands for which image.
+    pub images: Images,
+    /// The executable that watches over a pod's processes.
+    pub keeper: Keeper,
+}
+
+impl NodeOptions {
+    pub fn new(directory: PathBuf, images: Images) -> NodeOptions {
+        NodeOptions { directory, images, keeper: Keeper::default() }
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { listen: (Ipv4Addr::LOCALHOST, 0).into(), kubeconfig: None, token: None }
+        Options { listen: (Ipv4Addr::LOCALHOST, 0).into(), kubeconfig: None, token: None, node: None }
     }
 }
 
@@ -37,6 +65,8 @@ pub struct LocalCluster {
     kubeconfig: Option<WrittenFile>,
     server: JoinHandle<()>,
     definitions: JoinHandle<()>,
+    /// Taken when the cluster is stopped.
+    running: Option<(Controllers, Option<Node>)>,
 }
 
 /// Why a cluster could not be started.
@@ -48,6 +78,8 @@ pub enum StartError {
     Kubeconfig { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -67,15 +99,23 @@ impl LocalCluster {
         let address = listener.local_addr().map_err(failed)?;
         let credentials = Arc::new(Credentials::new(address.ip(), options.token)?);
         let objects = Objects::default();
+        // Kinds must be known to those who watch all of them.
+        let definitions = tokio::spawn(definitions::run(objects.clone()));
+        let ca_certificate = credentials.ca_certificate.clone();
+        let controllers = Controllers::start(&objects, ControllerSettings { ca_certificate });
+        let node = match options.node {
+            None => None,
+            Some(node) => Some(start_node(node, &objects, &credentials, address)?),
+        };
         let api = Arc::new(Api {
             faults: Faults::new(objects.store()),
             webhooks: Webhooks,
-            logs: None,
+            logs: node.as_ref().map(Node::logs),
             address,
             started: jiff::Timestamp::now(),
             stopping: CancellationToken::new(),
             credentials: Arc::clone(&credentials),
-            objects: objects.clone(),
+            objects,
         });
         let kubeconfig = match options.kubeconfig {
             None => None,
@@ -84,9 +124,8 @@ impl LocalCluster {
                 Err(source) => return Err(StartError::Kubeconfig { path, source }),
             },
         };
-        let definitions = tokio::spawn(definitions::run(objects));
         let server = tokio::spawn(api::serve(Arc::clone(&api), listener));
-        Ok(LocalCluster { api, kubeconfig, server, definitions })
+        Ok(LocalCluster { api, kubeconfig, server, definitions, running: Some((controllers, node)) })
     }
 
     /// `https://127.0.0.1:6443`
@@ -114,6 +153,12 @@ impl LocalCluster {
 
     /// Ends all that runs, and removes all that was written.
     pub async fn stop(mut self) {
+        if let Some((controllers, node)) = self.running.take() {
+            controllers.stop().await;
+            if let Some(node) = node {
+                node.stop(PODS_END).await;
+            }
+        }
         self.api.stopping.cancel();
         self.api.objects.store().close();
         for task in [&mut self.server, &mut self.definitions] {
@@ -132,6 +177,19 @@ impl Drop for LocalCluster {
         self.api.stopping.cancel();
         self.api.objects.store().close();
     }
+}
+
+fn start_node(
+    options: NodeOptions,
+    objects: &Objects,
+    credentials: &Arc<Credentials>,
+    address: SocketAddr,
+) -> Result<Node, NodeError> {
+    let access = ApiAccess { url: url(address), ca_certificate: credentials.ca_certificate.clone() };
+    let accounts = Accounts { objects: objects.clone(), credentials: Arc::clone(credentials) };
+    let mut settings = NodeSettings::new(options.directory, options.images, access, Arc::new(accounts));
+    settings.keeper = options.keeper;
+    Node::start(objects, settings)
 }
 
 fn url(address: SocketAddr) -> String {

@@ -35,4 +35,4 @@ mod wire;
 mod yaml;
 
 pub use api::{Fault, Faults};
-pub use cluster::{LocalCluster, Options, StartError};
+pub use cluster::{LocalCluster, NodeOptions, Options, StartError};

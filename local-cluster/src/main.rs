@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use local_cluster::{LocalCluster, Options};
+use local_cluster::node::Images;
+use local_cluster::node::keeper::become_keeper_if_asked;
+use local_cluster::{LocalCluster, NodeOptions, Options};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -23,12 +25,19 @@ struct Arguments {
     /// A file that holds the administrator's token; one is made when there is none
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// The program that stands for an image
+    #[arg(long, value_name = "NAME=PROGRAM")]
+    image: Vec<String>,
+    /// Run no pods
+    #[arg(long)]
+    no_node: bool,
 }
 
 /// Shorter tokens could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
 fn main() -> ExitCode {
+    become_keeper_if_asked();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(Arguments::parse()) {
@@ -47,7 +56,14 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for signals")?;
     let kubeconfig = arguments.kubeconfig.clone();
     let token = arguments.token_file.map(|path| read_token(&path)).transpose()?;
-    let options = Options { listen: arguments.listen, kubeconfig: Some(arguments.kubeconfig), token };
+    let mut images = Images::default();
+    for image in &arguments.image {
+        images.insert_typed(image).map_err(|why| anyhow::anyhow!("failed to read --image {image}: {why}"))?;
+    }
+    // Gone when it is dropped, after the cluster.
+    let directory = tempfile::tempdir().context("failed to make a folder for the files of pods")?;
+    let node = (!arguments.no_node).then(|| NodeOptions::new(directory.path().to_owned(), images));
+    let options = Options { listen: arguments.listen, kubeconfig: Some(arguments.kubeconfig), token, node };
     let cluster = LocalCluster::start(options).await?;
     println!("serving on {}", cluster.url());
     println!("export KUBECONFIG={}", kubeconfig.display());
