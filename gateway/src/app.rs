@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin, FeedHub};
 use crate::clock::Clock;
 use crate::control::{self, Source};
+use crate::overload::Overload;
 use crate::plugins::Environment;
 use crate::plugins::environment::Resolve;
 use crate::plugins::registry::PLUGINS;
@@ -62,6 +63,8 @@ pub async fn run(settings: Settings) -> Result<(), AppError> {
 pub struct Running {
     /// What is listened on, the admin port last.
     pub listeners: Arc<[Listener]>,
+    /// What is shed for want of memory.
+    pub overload: Overload,
     settings: Settings,
     readiness: Readiness,
     phase: watch::Sender<Phase>,
@@ -109,12 +112,14 @@ impl Running {
             .await
             .map_err(AppError::Start)?;
         let (phase, phases) = watch::channel(Phase::Serve);
+        let overload = Overload::default();
         let shared = threads::Shared {
             traffic: Arc::new(settings.traffic.clone()),
             live: publisher.live(),
             resolver: resolver.clone(),
             stats: Arc::clone(&stats),
             clock: clock.clone(),
+            overload: overload.clone(),
             tls: tls::server_config(publisher.live()).map_err(AppError::Start)?,
         };
         let threads = Threads::start(sockets, &shared, phases).map_err(AppError::Start)?;
@@ -135,7 +140,8 @@ impl Running {
             feed: FeedHub::new(),
             declarative: source.declarative.clone(),
         };
-        let mut helpers = vec![probing, tokio::spawn(admin.feed.clone().run(admin.clone()))];
+        let shedding = tokio::spawn(overload.clone().watch(settings.shed_at));
+        let mut helpers = vec![probing, shedding, tokio::spawn(admin.feed.clone().run(admin.clone()))];
         if let Some(listener) = health_listener {
             let serving = admin::serve_health(admin.clone(), listener, stop.clone().cancelled_owned());
             helpers.push(tokio::spawn(serving));
@@ -143,6 +149,7 @@ impl Running {
         let admin_server = tokio::spawn(admin::serve(admin, admin_listener, stop.clone().cancelled_owned()));
         Ok(Running {
             listeners,
+            overload,
             settings,
             readiness,
             phase,

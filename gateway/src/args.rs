@@ -74,7 +74,8 @@ pub struct RunArgs {
     /// Host part of the addresses that are not given.
     #[arg(long, env = "LISTEN_ADDRESS", value_name = "IP")]
     pub listen_address: Option<IpAddr>,
-    /// Connections on the HTTP and HTTPS addresses begin with a PROXY header, version 1 or 2.
+    /// Connections on the HTTP and HTTPS addresses begin with a PROXY header, version 1 or 2. Whoever connects is
+    /// believed, unless --trusted-ips says who may be.
     #[arg(long)]
     pub proxy_protocol: bool,
 
@@ -101,6 +102,8 @@ pub struct RunArgs {
     pub drain_deadline: u64,
 
     #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
     pub kubernetes: KubernetesArgs,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as `gateway=debug`.
@@ -114,6 +117,60 @@ pub struct RunArgs {
 pub enum LogFormat {
     Text,
     Json,
+}
+
+/// What clients may ask for. The defaults are meant for the edge of a network.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Bytes of a request's first line.
+    #[arg(long, default_value_t = 8 << 10, value_name = "BYTES")]
+    pub max_request_line: usize,
+    /// Bytes of one header line.
+    #[arg(long, default_value_t = 8 << 10, value_name = "BYTES")]
+    pub max_header_line: usize,
+    /// Bytes of a whole header, first line included.
+    #[arg(long, default_value_t = 32 << 10, value_name = "BYTES")]
+    pub max_header: usize,
+    /// Header lines of a request.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub max_header_lines: usize,
+    /// Open client connections; what comes beyond is closed at once and counted.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub max_connections: u64,
+    /// Requests over one client connection.
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub max_requests_per_connection: u32,
+    /// Age at which a client connection is closed after the request under way.
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    pub max_connection_age: u64,
+    /// Requests at a time over one HTTP/2 connection.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub max_streams: u32,
+    /// From accept, TLS included, or the first byte of a further request, to the end of the header.
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub header_timeout: u64,
+    /// In so long some of a request's body has to come.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub body_timeout: u64,
+    /// In so long the client has to take some of an answer.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub write_timeout: u64,
+    /// How much *some* is.
+    #[arg(long, default_value_t = 64, value_name = "BYTES/S")]
+    pub min_rate: u64,
+    /// How long a client connection may idle between two requests.
+    #[arg(long, default_value_t = 75, value_name = "SECONDS")]
+    pub keep_alive_timeout: u64,
+    /// Idle connections kept to one target, per worker.
+    #[arg(long, env = "KONG_UPSTREAM_KEEPALIVE_POOL_SIZE", default_value_t = 512, value_name = "N")]
+    pub upstream_pool_size: usize,
+    /// How long they are kept: shorter than targets keep theirs.
+    #[arg(long, env = "KONG_UPSTREAM_KEEPALIVE_IDLE_TIMEOUT", default_value_t = 55, value_name = "SECONDS")]
+    pub upstream_idle_timeout: u64,
+    /// Share of the memory limit from which requests are shed, in percent; 0 never.
+    #[arg(long, default_value_t = 98, value_name = "PERCENT")]
+    pub shed_at: u8,
 }
 
 /// How Kubernetes is watched. Environment names are those of Kong's controller.

@@ -16,6 +16,7 @@ pub mod http;
 pub mod model;
 pub mod net;
 pub mod objects;
+pub mod overload;
 pub mod plugins;
 pub mod probe;
 pub mod proxy;

@@ -4,10 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{KubernetesArgs, LogFormat, RunArgs};
+use crate::args::{KubernetesArgs, LimitArgs, LogFormat, RunArgs};
+use crate::http::http1::parse::{HeadLimits, MOST_FIELDS};
 use crate::proxy::client_address::Trust;
 use crate::proxy::listener::ListenAddress;
-use crate::proxy::worker::TrafficSettings;
+use crate::proxy::worker::{ConnectionLimits, Http2Limits, Timeouts, TrafficSettings};
+use crate::upstream::pool::PoolLimits;
 
 /// Everything that is fixed while the process runs.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Settings {
     pub dns: Option<SocketAddr>,
     pub shutdown_delay: Duration,
     pub drain_deadline: Duration,
+    /// Percent of the memory limit from which requests are shed; 0 never.
+    pub shed_at: u8,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -79,14 +83,76 @@ impl Settings {
             admin: args.admin.unwrap_or(SocketAddr::new(nowhere_else, 8001)),
             health,
             workers,
-            traffic: TrafficSettings { trust, ..TrafficSettings::default() },
+            traffic: traffic(&args.limits, workers, trust)?,
             dns: args.dns,
             shutdown_delay: Duration::from_secs(args.shutdown_delay),
             drain_deadline: Duration::from_secs(args.drain_deadline),
+            shed_at: args.limits.shed_at,
             log_level: args.log_level,
             log_format: args.log_format,
         })
     }
+}
+
+fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSettings, String> {
+    let seconds = |flag: &str, value: u64| match value {
+        1..=86_400 => Ok(value * 1_000),
+        _ => Err(format!("--{flag} {value}: expected seconds from 1 to 86400")),
+    };
+    let at_least_one = |flag: &str, value: u64| match value {
+        0 => Err(format!("--{flag} 0: expected at least 1")),
+        _ => Ok(value),
+    };
+    if !(1..=MOST_FIELDS).contains(&limits.max_header_lines) {
+        return Err(format!(
+            "--max-header-lines {}: expected a number from 1 to {MOST_FIELDS}",
+            limits.max_header_lines
+        ));
+    }
+    for (flag, value) in [
+        ("max-request-line", limits.max_request_line),
+        ("max-header-line", limits.max_header_line),
+        ("max-header", limits.max_header),
+    ] {
+        if !(256..=1 << 20).contains(&value) {
+            return Err(format!("--{flag} {value}: expected bytes from 256 to 1048576"));
+        }
+    }
+    if limits.shed_at > 100 {
+        return Err(format!("--shed-at {}: expected a percentage", limits.shed_at));
+    }
+    at_least_one("max-streams", limits.max_streams.into())?;
+    at_least_one("max-requests-per-connection", limits.max_requests_per_connection.into())?;
+    let defaults = TrafficSettings::default();
+    Ok(TrafficSettings {
+        head_limits: HeadLimits {
+            line: limits.max_request_line,
+            field: limits.max_header_line,
+            head: limits.max_header,
+            fields: limits.max_header_lines,
+        },
+        connection_limits: ConnectionLimits {
+            requests: limits.max_requests_per_connection,
+            age_ms: seconds("max-connection-age", limits.max_connection_age)?,
+            // The kernel spreads connections evenly enough.
+            open: at_least_one("max-connections", limits.max_connections)?.div_ceil(workers as u64),
+        },
+        timeouts: Timeouts {
+            head_ms: seconds("header-timeout", limits.header_timeout)?,
+            body_ms: seconds("body-timeout", limits.body_timeout)?,
+            write_ms: seconds("write-timeout", limits.write_timeout)?,
+            least_rate: limits.min_rate,
+            keep_alive_ms: seconds("keep-alive-timeout", limits.keep_alive_timeout)?,
+        },
+        pool: PoolLimits {
+            idle: limits.upstream_pool_size,
+            idle_ms: seconds("upstream-idle-timeout", limits.upstream_idle_timeout)?,
+            ..defaults.pool
+        },
+        http2: Http2Limits { streams: limits.max_streams, ..defaults.http2 },
+        trust,
+        ..defaults
+    })
 }
 
 fn addresses(flag: &str, given: &[String], default: SocketAddr) -> Result<Vec<SocketAddr>, String> {

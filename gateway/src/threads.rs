@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::overload::Overload;
 use crate::proxy::listener::{self, ListenAddress};
 use crate::proxy::worker::{TrafficSettings, Worker};
 use crate::settings::Settings;
@@ -42,6 +43,7 @@ pub struct Shared {
     pub resolver: Resolver,
     pub stats: Arc<Stats>,
     pub clock: Clock,
+    pub overload: Overload,
     pub tls: Arc<ServerConfig>,
 }
 
@@ -101,6 +103,7 @@ impl Threads {
                 resolver: shared.resolver.clone(),
                 stats: Arc::clone(&shared.stats),
                 clock: shared.clock.clone(),
+                overload: shared.overload.clone(),
                 tls: Arc::clone(&shared.tls),
                 phases: phases.clone(),
                 drained: Arc::clone(&tell_drained),
@@ -153,6 +156,7 @@ struct Run {
     resolver: Resolver,
     stats: Arc<Stats>,
     clock: Clock,
+    overload: Overload,
     tls: Arc<ServerConfig>,
     phases: watch::Receiver<Phase>,
     drained: Arc<watch::Sender<usize>>,
@@ -169,7 +173,14 @@ impl Run {
 
     async fn serve(mut self) -> Result<(), String> {
         let counters = self.stats.worker(self.index);
-        let worker = Worker::new(self.traffic, self.live, self.resolver, Arc::clone(&counters), self.clock);
+        let worker = Worker::new(
+            self.traffic,
+            self.live,
+            self.resolver,
+            Arc::clone(&counters),
+            self.clock,
+            self.overload,
+        );
         let sweeping = tokio::task::spawn_local(Rc::clone(&worker.deadlines).run());
         let mut accepting = Vec::new();
         for (listen, socket) in self.sockets {

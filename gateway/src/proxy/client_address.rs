@@ -27,6 +27,11 @@ impl Default for Trust {
 }
 
 impl Trust {
+    /// Whether a peer may speak for others in a PROXY header: those that are trusted, or anybody while nobody is named.
+    pub fn lets_introduce(&self, peer: IpAddr) -> bool {
+        self.peers.is_empty() || self.covers(peer)
+    }
+
     fn covers(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.peers.iter().any(|net| net.contains(&address))

@@ -58,6 +58,9 @@ pub trait Downstream {
     /// Ready when everything has been sent.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>>;
 
+    /// The client has taken nothing for too long.
+    fn stalled(&mut self) {}
+
     /// Ready when the client has gone.
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
@@ -66,6 +69,9 @@ pub trait Downstream {
 
     /// The connection itself, for a tunnel. Only HTTP/1.1 has one to give.
     fn wire(&mut self) -> Option<&mut Wire>;
+
+    /// Bytes that have left for the client so far, over the connection's life.
+    fn delivered(&self) -> u64;
 
     /// The deadline that all waiting of this exchange goes by.
     fn deadline(&self) -> &Deadline;

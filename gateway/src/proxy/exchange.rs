@@ -15,6 +15,7 @@ use super::{client_address, headers, intake, protocol, respond, upgrade};
 use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source, Spare};
 use crate::http::name::Name;
 use crate::net::wire::WireError;
+use crate::overload::Level;
 use crate::plugins::{BODY_SIGHT, Chain, ChainEnd, Chosen};
 use crate::routing::UpstreamPath;
 use crate::snapshot::Snapshot;
@@ -38,6 +39,10 @@ pub async fn run<D: Downstream>(
     let under_way = worker.counters.begin();
     let decision = match refused {
         Some(answer) => Decision::Refuse(answer),
+        None if worker.overload.level() == Level::Requests => {
+            exchange.on_response.append(Name::RetryAfter, "1");
+            Decision::Refuse(Answer::FrontEnd { status: 503, reason: Reason::Overloaded })
+        }
         None => decide(&snapshot, &mut exchange),
     };
     let chain = snapshot.chain(&exchange);
@@ -177,8 +182,11 @@ impl<D: Downstream> Reply<'_, D> {
             None if upstream.body.is_done() => Length::Known(0),
             None => Length::Unknown,
         };
-        let idle_ms = upstream.read_timeout_ms;
+        let idle_ms = u64::from(upstream.service.read_timeout);
+        let timeouts = self.worker.settings.timeouts;
         let (mut begun, mut ended) = (false, false);
+        // What the client had taken when it began to keep us waiting.
+        let mut waiting_since = None;
         let wants_trailers = headers::accepts_trailers(&self.exchange.request.fields);
         let (worker, down, exchange) = (self.worker, &mut *self.down, &*self.exchange);
         self.begun = true;
@@ -189,6 +197,7 @@ impl<D: Downstream> Reply<'_, D> {
                 && let Poll::Ready(Err(_)) = upstream.connection.sending.advance(
                     context,
                     &mut scratch,
+                    &upstream.service,
                     worker,
                     down,
                     &mut upstream.connection.wire,
@@ -200,9 +209,29 @@ impl<D: Downstream> Reply<'_, D> {
                 if begun {
                     match down.poll_flush(context) {
                         Poll::Ready(Ok(())) if ended => return Poll::Ready(Ok(())),
-                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Ok(())) => {
+                            if waiting_since.take().is_some() {
+                                down.deadline().set(idle_ms);
+                            }
+                        }
+                        Poll::Ready(Err(WireError::TimedOut)) => {
+                            let taken = down.delivered() - waiting_since.unwrap_or(0);
+                            if !timeouts.suffices(taken, timeouts.write_ms) {
+                                down.stalled();
+                                return Poll::Ready(Err(client_stalled()));
+                            }
+                            waiting_since = Some(down.delivered());
+                            down.deadline().set(timeouts.write_ms);
+                            continue;
+                        }
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(client_gone())),
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => {
+                            if waiting_since.is_none() {
+                                waiting_since = Some(down.delivered());
+                                down.deadline().set(timeouts.write_ms);
+                            }
+                            return Poll::Pending;
+                        }
                     }
                 }
                 let read = upstream.connection.wire.poll_body(
@@ -277,7 +306,7 @@ impl<D: Downstream> Reply<'_, D> {
             client,
             &mut upstream.connection.wire,
             &deadline,
-            upstream.read_timeout_ms,
+            u64::from(upstream.service.read_timeout),
         )
         .await;
     }
@@ -369,6 +398,10 @@ fn may_announce_length(exchange: &Exchange) -> bool {
 
 fn client_gone() -> Failure {
     Failure::new(Reason::ClientGone, "the client closed the connection", Progress::Answered)
+}
+
+fn client_stalled() -> Failure {
+    Failure::new(Reason::ClientGone, "the client took too little of the answer in time", Progress::Answered)
 }
 
 fn cut_off(error: &WireError) -> Failure {

@@ -4,6 +4,7 @@
 //! on to the upstream, and a client that leaves is noticed.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::http::http1::decode::BodyDecoder;
 use crate::http::http1::framing::{self, Framing};
 use crate::http::http1::parse;
 use crate::http::name::Name;
+use crate::model::Service;
 use crate::net::wire::{Wire, WireError};
 use crate::snapshot::{CompiledService, Place};
 use crate::upstream::choose::{Chooser, NoTarget, Target, Tried};
@@ -41,7 +43,8 @@ pub struct Answering {
     pub reusable: bool,
     /// The upstream agreed to speak WebSocket.
     pub websocket: bool,
-    pub read_timeout_ms: u64,
+    /// Where the request went.
+    pub service: Arc<Service>,
     /// When its head was there, in microseconds of Unix time.
     pub answered_us: u64,
     /// Busy until the exchange is over.
@@ -64,6 +67,19 @@ pub struct Sending {
     refused: bool,
     /// Bytes that may still come before the request is too large.
     allowance: u64,
+    /// Whom the deadline is for.
+    waits_for: Side,
+    /// What that side had moved when the deadline was set.
+    since: u64,
+    /// Bytes of the body that have come from the client.
+    received: u64,
+}
+
+/// The side that has to do something next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Upstream,
 }
 
 /// What was read of the body before anything was sent.
@@ -235,8 +251,9 @@ pub async fn read_body<D: Downstream>(
     limit: Option<u64>,
 ) -> Result<(Vec<u8>, bool), Failure> {
     let mut bytes = Vec::new();
-    let idle_ms = worker.settings.timeouts.body_ms;
-    down.deadline().set(idle_ms);
+    let timeouts = worker.settings.timeouts;
+    let mut since = 0;
+    down.deadline().set(timeouts.body_ms);
     poll_fn(|context| {
         if down.invite_body(context).is_err() || matches!(down.poll_flush(context), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(gone(Progress::NotSent)));
@@ -246,6 +263,12 @@ pub async fn read_body<D: Downstream>(
             match down.poll_body(context, &mut scratch) {
                 Poll::Pending if waits => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(false)),
+                Poll::Ready(Err(WireError::TimedOut))
+                    if timeouts.suffices((bytes.len() - since) as u64, timeouts.body_ms) =>
+                {
+                    since = bytes.len();
+                    down.deadline().set(timeouts.body_ms);
+                }
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(client_failure(&error, Progress::NotSent)));
                 }
@@ -257,7 +280,6 @@ pub async fn read_body<D: Downstream>(
                     if piece.done || bytes.len() >= most {
                         return Poll::Ready(Ok(piece.done));
                     }
-                    down.deadline().set(idle_ms);
                 }
             }
         }
@@ -312,6 +334,9 @@ impl Attempt<'_> {
             done: self.gathered.complete,
             refused: false,
             allowance: exchange.body_limit.unwrap_or(u64::MAX),
+            waits_for: Side::Client,
+            since: 0,
+            received: 0,
         };
         self.exchange_heads(exchange, down, &mut wire, &mut sending).await?;
         let head = &exchange.response;
@@ -356,7 +381,7 @@ impl Attempt<'_> {
                 }
             }
             if !sending.done || wire.has_unsent() {
-                match sending.advance(context, &mut scratch, self.worker, down, wire) {
+                match sending.advance(context, &mut scratch, service, self.worker, down, wire) {
                     Poll::Ready(Ok(())) => down.deadline().set(read_ms),
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => {}
@@ -436,8 +461,8 @@ impl Answering {
         answered_us: u64,
     ) -> Answering {
         let websocket = exchange.response.status == 101;
-        let read_timeout_ms = u64::from(service.service.read_timeout);
-        Answering { connection, body, reusable, websocket, read_timeout_ms, answered_us, _target: target }
+        let service = Arc::clone(&service.service);
+        Answering { connection, body, reusable, websocket, service, answered_us, _target: target }
     }
 }
 
@@ -452,23 +477,37 @@ impl Sending {
         &mut self,
         context: &mut Context<'_>,
         scratch: &mut [u8],
+        service: &Service,
         worker: &Worker,
         down: &mut D,
         wire: &mut Wire,
     ) -> Poll<Result<(), Failure>> {
+        let timeouts = &worker.settings.timeouts;
+        let write_ms = u64::from(service.write_timeout);
         loop {
             if self.refused {
                 return Poll::Ready(Ok(()));
             }
             match wire.poll_flush(context, down.deadline()) {
                 Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(WireError::TimedOut))
+                    if self.waits_for == Side::Upstream && wire.bytes_out > self.since =>
+                {
+                    self.wait_for(Side::Upstream, wire.bytes_out, down, write_ms);
+                    continue;
+                }
                 Poll::Ready(Err(WireError::TimedOut)) => {
                     let detail = "the target stopped taking the request";
                     return Poll::Ready(Err(Failure::new(Reason::UpstreamTimeout, detail, Progress::Sent)));
                 }
                 // It may have answered before it closed, so reading goes on.
                 Poll::Ready(Err(_)) => self.refused = true,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if self.waits_for != Side::Upstream {
+                        self.wait_for(Side::Upstream, wire.bytes_out, down, write_ms);
+                    }
+                    return Poll::Pending;
+                }
             }
             if self.done || self.refused {
                 return Poll::Ready(Ok(()));
@@ -477,11 +516,22 @@ impl Sending {
                 return Poll::Ready(Err(gone(Progress::Sent)));
             }
             let piece = match down.poll_body(context, scratch) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if self.waits_for != Side::Client {
+                        self.wait_for(Side::Client, self.received, down, timeouts.body_ms);
+                    }
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(WireError::TimedOut))
+                    if timeouts.suffices(self.received - self.since, timeouts.body_ms) =>
+                {
+                    self.wait_for(Side::Client, self.received, down, timeouts.body_ms);
+                    continue;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(client_failure(&error, Progress::Sent))),
                 Poll::Ready(Ok(piece)) => piece,
             };
-            down.deadline().set(worker.settings.timeouts.body_ms);
+            self.received += piece.payload as u64;
             let Some(allowance) = self.allowance.checked_sub(piece.payload as u64) else {
                 return Poll::Ready(Err(too_large(Progress::Sent)));
             };
@@ -495,6 +545,12 @@ impl Sending {
                 self.refused = true;
             }
         }
+    }
+
+    fn wait_for<D: Downstream>(&mut self, side: Side, moved: u64, down: &D, milliseconds: u64) {
+        self.waits_for = side;
+        self.since = moved;
+        down.deadline().set(milliseconds);
     }
 }
 

@@ -23,6 +23,7 @@ use crate::http::name::Name;
 use crate::net::deadline::Deadline;
 use crate::net::io::Io;
 use crate::net::wire::{Piece, Wire, WireError};
+use crate::overload::Level;
 
 /// An unread request body up to this size is read and dropped to keep the connection.
 const DRAINED: u64 = 64 << 10;
@@ -252,6 +253,7 @@ impl Http1 {
             && self.requests < limits.requests
             && age_ms < limits.age_ms
             && !self.worker.drains()
+            && self.worker.overload.level() == Level::Nothing
             && match (&self.body, self.announced) {
                 (BodyDecoder::Done, _) => true,
                 // A client that waits for an invitation may never send the body.
@@ -362,6 +364,10 @@ impl Downstream for Http1 {
 
     fn wire(&mut self) -> Option<&mut Wire> {
         Some(&mut self.wire)
+    }
+
+    fn delivered(&self) -> u64 {
+        self.wire.bytes_out
     }
 
     fn deadline(&self) -> &Deadline {

@@ -68,10 +68,11 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
         let (worker, streams) = (Rc::clone(&worker), Rc::clone(&streams));
         move |request| respond(Rc::clone(&worker), Rc::clone(&client), Rc::clone(&streams), request)
     });
+    let written = io.written();
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let deadline = worker.deadlines.register();
     let timeouts = worker.settings.timeouts;
-    let (mut quiet, mut ending) = (false, false);
+    let (mut mode, mut since, mut ending, mut told) = (Mode::Busy, 0, false, false);
     poll_fn(|context| {
         if let Poll::Ready(result) = connection.as_mut().poll(context) {
             if let Err(error) = result {
@@ -79,23 +80,38 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
             }
             return Poll::Ready(());
         }
-        // Without a stream the connection may idle for a while and is then told to go, as it is when we drain.
-        if streams.open.get() > 0 {
-            quiet = false;
-            deadline.clear();
-        } else if !std::mem::replace(&mut quiet, true) {
-            deadline.set(match (ending, streams.any.get()) {
-                (true, _) => FAREWELL_MS,
-                (false, true) => timeouts.keep_alive_ms,
-                (false, false) => timeouts.head_ms,
-            });
+        streams.watch(context);
+        let next = streams.mode();
+        if next != mode {
+            mode = next;
+            since = written.get();
+            match mode {
+                Mode::Busy => deadline.clear(),
+                Mode::Delivering(_) => deadline.set(timeouts.write_ms),
+                Mode::Idle if ending => deadline.set(FAREWELL_MS),
+                Mode::Idle if streams.any.get() => deadline.set(timeouts.keep_alive_ms),
+                Mode::Idle => deadline.set(timeouts.head_ms),
+            }
         }
-        let late = deadline.check(context).is_err();
-        if ending {
-            return if late { Poll::Ready(()) } else { Poll::Pending };
+        if deadline.check(context).is_err() {
+            match mode {
+                Mode::Delivering(_) if timeouts.suffices(written.get() - since, timeouts.write_ms) => {
+                    since = written.get();
+                    deadline.set(timeouts.write_ms);
+                    context.waker().wake_by_ref();
+                }
+                Mode::Idle if !ending => ending = true,
+                _ => return Poll::Ready(()),
+            }
+        } else if !ending && (worker.drains() || streams.stalled.get()) {
+            ending = true;
+        } else {
+            return Poll::Pending;
         }
-        if late || worker.drains() {
-            (quiet, ending) = (false, true);
+        if ending && !told {
+            told = true;
+            // The next look sets the deadline that goes with it.
+            mode = Mode::Busy;
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
@@ -104,12 +120,54 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     .await;
 }
 
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Exchanges are under way, which have deadlines of their own.
+    Busy,
+    /// They are over, and the client has still to take the ends of so many answers.
+    Delivering(usize),
+    /// Without a stream the connection may idle for a while and is then told to go, as it is when we drain.
+    Idle,
+}
+
 /// A connection's streams.
 #[derive(Default)]
 struct Streams {
-    open: Cell<usize>,
+    /// Exchanges under way.
+    running: Cell<usize>,
+    /// Bodies of answers that hyper has not sent completely.
+    held: Cell<usize>,
     /// There was one.
     any: Cell<bool>,
+    /// The client takes nothing of an answer. hyper looks at no reset of ours while it waits for a window, so the
+    /// connection has to go for the stream to go.
+    stalled: Cell<bool>,
+    /// The connection, which has to look when one of these changes.
+    connection: RefCell<Option<Waker>>,
+}
+
+impl Streams {
+    fn watch(&self, context: &Context<'_>) {
+        let mut connection = self.connection.borrow_mut();
+        if !connection.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *connection = Some(context.waker().clone());
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        match (self.running.get(), self.held.get()) {
+            (0, 0) => Mode::Idle,
+            (0, held) => Mode::Delivering(held),
+            _ => Mode::Busy,
+        }
+    }
+
+    fn changed(&self) {
+        if let Some(connection) = &*self.connection.borrow() {
+            connection.wake_by_ref();
+        }
+    }
 }
 
 async fn respond(
@@ -123,7 +181,9 @@ async fn respond(
     let (parts, body) = request.into_parts();
     let refused = translate(parts, &mut spare.request, &worker.settings.head_limits).err();
     let (answer, answered) = oneshot::channel();
+    let guard = Leave::after_joining(Rc::clone(&streams));
     let stream = Stream {
+        streams,
         announced: announced(&body, &spare.request),
         incoming: body,
         left_over: Bytes::new(),
@@ -134,7 +194,6 @@ async fn respond(
         written: 0,
         sent: Sent::default(),
     };
-    let guard = Leave::after_joining(streams);
     tokio::task::spawn_local(async move {
         let mut stream = stream;
         exchange::run(&worker, &mut stream, &client, spare, started_us, refused).await;
@@ -144,12 +203,12 @@ async fn respond(
     answered.await.map_err(|_| Broken)
 }
 
-/// Counts a stream as open until it is dropped.
+/// Counts an exchange as under way until it is dropped.
 struct Leave(Rc<Streams>);
 
 impl Leave {
     fn after_joining(streams: Rc<Streams>) -> Leave {
-        streams.open.set(streams.open.get() + 1);
+        streams.running.set(streams.running.get() + 1);
         streams.any.set(true);
         Leave(streams)
     }
@@ -157,12 +216,14 @@ impl Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
+        self.0.running.set(self.0.running.get() - 1);
+        self.0.changed();
     }
 }
 
 /// One stream with its exchange.
 struct Stream {
+    streams: Rc<Streams>,
     announced: Announced,
     incoming: Incoming,
     /// What did not fit into the scratch buffer.
@@ -180,6 +241,8 @@ struct Stream {
 struct Pipe {
     frames: VecDeque<Frame<Bytes>>,
     queued: usize,
+    /// Bytes that hyper has taken.
+    taken: u64,
     ended: bool,
     aborted: bool,
     gone: bool,
@@ -189,6 +252,7 @@ struct Pipe {
 
 /// hyper's end of the pipe.
 struct Outgoing {
+    streams: Rc<Streams>,
     pipe: Rc<RefCell<Pipe>>,
     length: Option<u64>,
 }
@@ -341,7 +405,8 @@ impl Downstream for Stream {
         if let Some(announced) = self.sent.content_length {
             response = response.header(http::header::CONTENT_LENGTH, announced);
         }
-        let body = Outgoing { pipe: Rc::clone(&self.pipe), length };
+        self.streams.held.set(self.streams.held.get() + 1);
+        let body = Outgoing { streams: Rc::clone(&self.streams), pipe: Rc::clone(&self.pipe), length };
         let response = response.body(body).map_err(io::Error::other)?;
         self.answer.take().ok_or_else(gone)?.send(response).map_err(|_| gone())?;
         self.send(context, start.first)?;
@@ -391,6 +456,11 @@ impl Downstream for Stream {
         }
     }
 
+    fn stalled(&mut self) {
+        self.streams.stalled.set(true);
+        self.streams.changed();
+    }
+
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(answer) = &mut self.answer {
             return answer.poll_closed(context);
@@ -412,6 +482,10 @@ impl Downstream for Stream {
 
     fn wire(&mut self) -> Option<&mut Wire> {
         None
+    }
+
+    fn delivered(&self) -> u64 {
+        self.pipe.borrow().taken
     }
 
     fn deadline(&self) -> &Deadline {
@@ -448,7 +522,9 @@ impl Body for Outgoing {
             return Poll::Ready(Some(Err(Broken)));
         }
         if let Some(frame) = pipe.frames.pop_front() {
-            pipe.queued -= frame.data_ref().map_or(0, Bytes::len);
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            pipe.queued -= size;
+            pipe.taken += size as u64;
             if let Some(writer) = pipe.writer.take() {
                 writer.wake();
             }
@@ -473,6 +549,8 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
+        self.streams.held.set(self.streams.held.get() - 1);
+        self.streams.changed();
         let mut pipe = self.pipe.borrow_mut();
         pipe.gone = true;
         if let Some(writer) = pipe.writer.take() {

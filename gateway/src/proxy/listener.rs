@@ -21,6 +21,7 @@ use super::worker::Worker;
 use super::{http1, http2, tls};
 use crate::exchange::Client;
 use crate::net::io::Io;
+use crate::overload::Level;
 
 /// Connections the kernel may hold for us.
 const BACKLOG: i32 = 4_096;
@@ -129,7 +130,8 @@ fn take(
     listen: &ListenAddress,
     tls: &Arc<ServerConfig>,
 ) {
-    if worker.counters.connections_open.get() >= worker.settings.connection_limits.open {
+    let full = worker.counters.connections_open.get() >= worker.settings.connection_limits.open;
+    if full || worker.overload.level() >= Level::Connections {
         worker.counters.connections_refused.add(1);
         return;
     }
@@ -165,6 +167,9 @@ async fn serve(
     let deadline = worker.deadlines.register();
     deadline.set_idle(worker.settings.timeouts.head_ms);
     if listen.proxy_protocol {
+        if !worker.settings.trust.lets_introduce(client.peer.ip()) {
+            return;
+        }
         match deadline.cut_off(proxy_protocol::read(&mut stream)).await {
             Ok(Some(header)) => client.introduced(header),
             _ => return,

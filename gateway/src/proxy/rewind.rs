@@ -1,7 +1,9 @@
-//! A connection whose first bytes were read already: they are read again.
+//! A connection whose first bytes were read already: they are read again. What is written is counted.
 
+use std::cell::Cell;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -12,11 +14,24 @@ use crate::net::io::Io;
 pub struct Rewind {
     ahead: Vec<u8>,
     io: Io,
+    written: Rc<Cell<u64>>,
 }
 
 impl Rewind {
     pub fn new(ahead: Vec<u8>, io: Io) -> Rewind {
-        Rewind { ahead, io }
+        Rewind { ahead, io, written: Rc::default() }
+    }
+
+    /// Bytes written so far, also for whoever has given the connection away.
+    pub fn written(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.written)
+    }
+
+    fn count(&self, result: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &result {
+            self.written.set(self.written.get() + *count as u64);
+        }
+        result
     }
 }
 
@@ -38,7 +53,8 @@ impl AsyncRead for Rewind {
 
 impl AsyncWrite for Rewind {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let result = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.count(result)
     }
 
     fn poll_write_vectored(
@@ -46,7 +62,8 @@ impl AsyncWrite for Rewind {
         context: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, parts)
+        let result = Pin::new(&mut self.io).poll_write_vectored(context, parts);
+        self.count(result)
     }
 
     fn is_write_vectored(&self) -> bool {

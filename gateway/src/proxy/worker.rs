@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::exchange::{Exchange, Record, Spare};
 use crate::http::http1::parse::HeadLimits;
 use crate::net::deadline::Deadlines;
+use crate::overload::Overload;
 use crate::plugins::{Chosen, Phases};
 use crate::snapshot::Snapshot;
 use crate::telemetry::stats::WorkerStats;
@@ -38,6 +39,7 @@ pub struct Worker {
     pub resolver: Resolver,
     pub counters: Arc<WorkerStats>,
     pub clock: Clock,
+    pub overload: Overload,
     live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
     spares: RefCell<Vec<Spare>>,
     /// This worker's turn in each upstream.
@@ -71,15 +73,17 @@ pub struct ConnectionLimits {
     pub open: u64,
 }
 
-/// Times on the client's side, in milliseconds.
+/// Times on the client's side, in milliseconds, and the least that has to happen in them.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
     /// From accept, or the first byte of a further request, to the end of the head.
     pub head_ms: u64,
-    /// Between two stretches of a request's body.
+    /// In so long some of a request's body has to come.
     pub body_ms: u64,
-    /// Between two stretches of an answer that the client takes.
+    /// In so long the client has to take some of an answer.
     pub write_ms: u64,
+    /// How much *some* is, in bytes per second. A single byte now and then keeps nobody's connection.
+    pub least_rate: u64,
     /// Between two requests.
     pub keep_alive_ms: u64,
 }
@@ -98,6 +102,13 @@ pub struct Http2Limits {
     pub own_resets: usize,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
+}
+
+impl Timeouts {
+    /// Whether so many bytes in so long are enough.
+    pub fn suffices(&self, bytes: u64, milliseconds: u64) -> bool {
+        bytes > 0 && bytes.saturating_mul(1_000) >= self.least_rate.saturating_mul(milliseconds)
+    }
 }
 
 impl Default for Http2Limits {
@@ -122,7 +133,7 @@ impl Default for ConnectionLimits {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { head_ms: 10_000, body_ms: 30_000, write_ms: 30_000, keep_alive_ms: 75_000 }
+        Timeouts { head_ms: 10_000, body_ms: 30_000, write_ms: 30_000, least_rate: 64, keep_alive_ms: 75_000 }
     }
 }
 
@@ -133,6 +144,7 @@ impl Worker {
         resolver: Resolver,
         counters: Arc<WorkerStats>,
         clock: Clock,
+        overload: Overload,
     ) -> Rc<Worker> {
         Rc::new(Worker {
             pool: Pool::new(settings.pool),
@@ -142,6 +154,7 @@ impl Worker {
             resolver,
             counters,
             clock,
+            overload,
             live: RefCell::new(Cache::new(live)),
             spares: RefCell::default(),
             cursors: RefCell::default(),

@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
     ("readiness", &[]),
+    ("overload", &[]),
     ("args", &[]),
     ("http", &[]),
     ("exchange", &["http", "model"]),
@@ -36,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "http",
             "model",
             "net",
+            "overload",
             "plugins",
             "routing",
             "snapshot",
@@ -44,8 +46,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // What joins them. Settings fill in what the data plane declares.
-    ("settings", &["args", "proxy"]),
-    ("threads", &["clock", "proxy", "settings", "snapshot", "telemetry", "upstream"]),
+    ("settings", &["args", "http", "proxy", "upstream"]),
+    ("threads", &["clock", "overload", "proxy", "settings", "snapshot", "telemetry", "upstream"]),
     ("admin", &["clock", "model", "plugins", "readiness", "schema", "snapshot", "telemetry", "upstream"]),
     (
         "control",

@@ -5,6 +5,7 @@ mod admin;
 mod controller;
 mod directory;
 mod exchange;
+mod exhaustion;
 mod health;
 mod http2;
 mod layers;

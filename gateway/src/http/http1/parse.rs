@@ -9,7 +9,7 @@ use crate::http::fields::Span;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 
 /// More lines than this are never parsed, whatever the limits say.
-const MOST_FIELDS: usize = 512;
+pub const MOST_FIELDS: usize = 512;
 
 /// How large a head may be.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use gateway::app::Running;
 use gateway::args::{Cli, Command};
+use gateway::overload::Overload;
 use gateway::settings::Settings;
 use serde_json::Value;
 
@@ -89,6 +90,10 @@ impl DataPlane {
 
     pub(crate) async fn get(&self, target: &str) -> Response {
         get(self.http(), target).await
+    }
+
+    pub(crate) fn overload(&self) -> Overload {
+        self.running.overload.clone()
     }
 
     /// Stops it in order.
