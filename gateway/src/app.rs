@@ -31,7 +31,7 @@ use crate::threads::{self, Phase, Threads};
 use crate::upstream::dns::Resolver;
 use crate::upstream::probe::Prober;
 
-/// How long log entries may still be delivered after the last request.
+/// How long log entries and spans may still be delivered after the last request.
 const LAST_ENTRIES: Duration = Duration::from_secs(5);
 
 /// Why the gateway could not start, or stopped by itself.
@@ -168,7 +168,7 @@ impl Running {
     }
 
     /// Stops taking requests without losing one: readiness goes first, then the listeners, then what is under way,
-    /// then the log entries about it. `hurry` is waited for in each step that takes time, and cuts it short.
+    /// then the log entries and spans about it. `hurry` is waited for in each step that takes time, and cuts it short.
     pub async fn stop<F: Future<Output = ()>>(self, hurry: impl Fn() -> F) {
         let _stopping = self.readiness.pending("the gateway is stopping");
         let delay = self.settings.shutdown_delay;
@@ -190,10 +190,8 @@ impl Running {
         }
         self.phase.send_replace(Phase::Stop);
         self.threads.join();
-        let lost = self.environment.shutdown(LAST_ENTRIES).await;
-        if lost > 0 {
-            tracing::warn!("stopped: {lost} log entries could not be delivered in time");
-        }
+        // What is lost is told where it is.
+        self.environment.shutdown(LAST_ENTRIES).await;
         self.stop.cancel();
         for helper in self.helpers {
             helper.abort();

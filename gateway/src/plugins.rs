@@ -20,6 +20,7 @@ pub mod jwt;
 pub mod key_auth;
 pub mod log_entry;
 pub mod lua;
+pub mod outbox;
 pub mod rate_limiting;
 pub mod registry;
 pub mod request_size_limiting;

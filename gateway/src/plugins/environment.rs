@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::http_log::{LogTotals, LogWork};
+use super::log_entry::Entities;
+use super::outbox::{Goods, Outbox, OutboxTotals};
 use super::rate_limiting::counters::Counters;
 use super::rate_limiting::redis::Connections;
 use crate::clock::Clock;
+
+const LOG_ENTRIES: Goods = Goods { name: "log entries", told_once: false };
+const SPANS: Goods = Goods { name: "spans", told_once: true };
 
 /// One per process. Cloned into every plugin that asks.
 #[derive(Clone)]
@@ -25,7 +30,11 @@ pub struct Environment {
     /// Servers that count for several gateways.
     pub redis: Arc<Connections>,
     /// Log entries on their way to collectors.
-    pub logs: Arc<LogWork>,
+    pub logs: Arc<Outbox>,
+    /// What routes and services look like in them.
+    pub log_entities: Arc<Mutex<Entities>>,
+    /// Spans on their way to collectors.
+    pub spans: Arc<Outbox>,
     pub node: Arc<Node>,
 }
 
@@ -49,7 +58,9 @@ impl Environment {
         Environment {
             counters: Arc::new(Counters::new(clock.clone())),
             redis: Arc::new(Connections::new(runtime.clone(), clock.clone(), resolver.clone())),
-            logs: LogWork::new(runtime.clone(), clock.clone(), resolver),
+            logs: Outbox::new(LOG_ENTRIES, runtime.clone(), clock.clone(), resolver.clone()),
+            log_entities: Arc::default(),
+            spans: Outbox::new(SPANS, runtime.clone(), clock.clone(), resolver),
             node: Arc::new(Node { id: Uuid::new_v4(), hostname: hostname() }),
             runtime,
             clock,
@@ -57,15 +68,22 @@ impl Environment {
     }
 
     /// What has become of all log entries so far.
-    pub fn log_totals(&self) -> LogTotals {
+    pub fn log_totals(&self) -> OutboxTotals {
         self.logs.totals()
     }
 
-    /// Sends what is waiting to be sent, for no longer than `grace`. Says how many log entries were lost.
+    /// What has become of all spans so far.
+    pub fn span_totals(&self) -> OutboxTotals {
+        self.spans.totals()
+    }
+
+    /// Sends what is waiting to be sent, for no longer than `grace`; what is left is lost, and told. Says how many entries
+    /// and spans that are.
     pub async fn shutdown(&self, grace: Duration) -> u64 {
         // Traffic has ended, so what was counted since the last exchange is final.
         tokio::time::timeout(grace, self.redis.flush()).await.unwrap_or_default();
-        self.logs.shutdown(grace).await
+        let (entries, spans) = tokio::join!(self.logs.shutdown(grace), self.spans.shutdown(grace));
+        entries + spans
     }
 }
 

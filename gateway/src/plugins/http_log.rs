@@ -1,30 +1,26 @@
 //! Kong's `http-log`: an entry for every request, posted to an HTTP collector.
 //!
-//! What an entry looks like is `log_entry`'s matter, how it gets to the collector that of [`work`]. Here are
+//! What an entry looks like is `log_entry`'s matter, how it gets to the collector that of the outbox. Here are
 //! the settings, and the one call that a worker makes.
 
 mod custom_fields;
-mod post;
-mod queue;
-mod totals;
-mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use self::custom_fields::CustomFields;
-use self::post::Target;
-use self::queue::Limits;
-pub use self::totals::LogTotals;
-pub use self::work::LogWork;
-use self::work::{Logger, Settings};
+use super::log_entry::{self, Entities};
 use super::lua;
+use super::outbox::{self, Clerk, Limits, Packing, Paper, Settings, Target};
 use super::registry::Build;
 use super::{Phases, Plugin};
 use crate::exchange::Record as Exchange;
@@ -164,7 +160,14 @@ pub static SCHEMA: PluginSchema =
     PluginSchema::new("http-log", &CONFIG).about("sends an entry about every request to an HTTP collector");
 
 struct HttpLog {
-    logger: Arc<Logger>,
+    sender: Arc<outbox::Sender>,
+}
+
+/// Writes log entries.
+struct EntryClerk {
+    plugin: Uuid,
+    entities: Arc<Mutex<Entities>>,
+    fields: Option<CustomFields>,
 }
 
 #[derive(Deserialize)]
@@ -200,7 +203,9 @@ pub fn build(build: &Build<'_>) -> Result<Arc<dyn Plugin>, String> {
     let settings = config.settings()?;
     let fields = config.custom_fields_by_lua.filter(|fields| !fields.is_empty());
     let fields = fields.map(|fields| CustomFields::new(&fields)).transpose()?;
-    Ok(Arc::new(HttpLog { logger: build.environment.logs.logger(build.id, settings, fields)? }))
+    let entities = Arc::clone(&build.environment.log_entities);
+    let clerk = EntryClerk { plugin: build.id, entities, fields };
+    Ok(Arc::new(HttpLog { sender: build.environment.logs.sender(build.id, settings, Box::new(clerk))? }))
 }
 
 impl Plugin for HttpLog {
@@ -209,7 +214,23 @@ impl Plugin for HttpLog {
     }
 
     fn log(&self, record: &Arc<Exchange>) {
-        self.logger.submit(record);
+        self.sender.submit(record, 1);
+    }
+}
+
+impl Clerk for EntryClerk {
+    fn write(&self, record: &Exchange, paper: &mut Paper) {
+        let mut entry = Vec::with_capacity(2048);
+        log_entry::write(&mut entry, record, &mut self.entities.lock());
+        if let Some(fields) = &self.fields {
+            let (changed, failures) = fields.apply(record, entry);
+            entry = changed;
+            paper.faults += failures.len() as u64;
+            for (field, error) in failures {
+                tracing::warn!(plugin = %self.plugin, field, "custom field failed, the entry goes without it: {error}");
+            }
+        }
+        paper.entries.push(Bytes::from(entry));
     }
 }
 
@@ -235,10 +256,11 @@ impl Config {
             method: self.method.clone(),
             content_type: self.content_type.clone(),
             headers: self.headers.clone().unwrap_or_default().into_iter().collect(),
+            connect_timeout: seconds(self.timeout / 1_000.0),
             timeout: seconds(self.timeout / 1_000.0),
             keepalive: seconds(self.keepalive / 1_000.0),
             verify: self.ssl_verify,
-            list: limits.max_batch_size > 1,
+            packing: if limits.max_batch_size > 1 { Packing::List } else { Packing::Single },
         };
         Ok(Settings { target, limits })
     }

@@ -154,7 +154,7 @@ fn plugin(environment: &Environment, id: u128, config: Value) -> Arc<dyn Plugin>
     let settings = SCHEMA.check(&config).unwrap_or_else(|errors| panic!("{}", errors.message()));
     build(&Build {
         settings: &settings,
-        id: uuid::Uuid::from_u128(id),
+        id: Uuid::from_u128(id),
         scope: crate::model::Scope::default(),
         environment,
         credentials: &Arc::default(),
@@ -393,7 +393,7 @@ async fn custom_fields_are_computed_and_a_failing_one_costs_only_itself() {
     }
     assert_eq!(entry["request"]["method"], "was GET");
     assert!(["source", "bad", "fn", "nothere"].iter().all(|name| entry.get(name).is_none()), "{entry}");
-    assert_eq!(environment.log_totals().field_errors, 3);
+    assert_eq!(environment.log_totals().faults, 3);
 }
 
 #[test]

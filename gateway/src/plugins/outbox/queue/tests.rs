@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicUsize;
 use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
-use super::super::totals::LogTotals;
+use super::super::totals::OutboxTotals;
 use super::*;
 use crate::plugins::testing::{NOW, eventually};
 
@@ -92,7 +92,7 @@ impl Bench {
     }
 
     fn push(&self, text: impl std::fmt::Display) {
-        self.totals.accepted();
+        self.totals.accepted(1);
         self.queue.push(OWNER, Bytes::from(text.to_string()), &Handle::current());
     }
 
@@ -117,7 +117,7 @@ impl Bench {
         .await;
     }
 
-    async fn at_rest(&self) -> LogTotals {
+    async fn at_rest(&self) -> OutboxTotals {
         eventually("the queue to be at rest", || {
             let totals = self.totals.read();
             totals.waiting + totals.sending == 0
@@ -131,6 +131,7 @@ impl Bench {
 
 fn start(bin: &Bin, limits: Limits, clock: &Clock, totals: &Arc<Totals>) -> Arc<Queue> {
     Queue::start(
+        Goods { name: "entries", told_once: false },
         "bin".to_owned(),
         limits,
         Box::new(bin.clone()),
@@ -321,7 +322,7 @@ async fn entries_of_an_owner_move_to_its_new_queue_and_others_stay() {
     let queue = start(&new.bin, limits(), &old.clock, &old.totals);
     let other = Uuid::from_u128(2);
     let push = |owner, text: &'static str| {
-        old.totals.accepted();
+        old.totals.accepted(1);
         old.queue.push(owner, Bytes::from(text), &Handle::current());
     };
     old.refuse(1);

@@ -17,26 +17,38 @@ use reqwest::{Client, Method, Url};
 
 use super::queue::Deliver;
 use crate::plugins::environment::Resolve;
+use traces::otlp::Envelope;
 
 /// How much of a refusing collector's answer is shown.
 const SHOWN: usize = 200;
 
 /// Where and how entries are posted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Target {
+pub struct Target {
     /// With credentials, if it has some.
-    pub(super) endpoint: Url,
-    pub(super) method: String,
-    pub(super) content_type: String,
-    pub(super) headers: Vec<(String, String)>,
-    /// For connecting, and until the head of the answer has come.
-    pub(super) timeout: Duration,
+    pub endpoint: Url,
+    pub method: String,
+    pub content_type: String,
+    pub headers: Vec<(String, String)>,
+    pub connect_timeout: Duration,
+    /// Until the head of the answer has come.
+    pub timeout: Duration,
     /// How long an idle connection is kept.
-    pub(super) keepalive: Duration,
+    pub keepalive: Duration,
     /// Whether the collector's certificate has to be valid.
-    pub(super) verify: bool,
-    /// A list even of one; else one entry a request, as it is.
-    pub(super) list: bool,
+    pub verify: bool,
+    pub packing: Packing,
+}
+
+/// How entries become the body of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Packing {
+    /// One entry a request, as it is.
+    Single,
+    /// A JSON list, even of one.
+    List,
+    /// Spans within what they have in common.
+    Otlp(Envelope),
 }
 
 /// A collector with its connections.
@@ -44,14 +56,14 @@ pub(super) struct Post {
     client: Client,
     method: Method,
     url: Url,
-    list: bool,
+    packing: Packing,
 }
 
 struct Names(Arc<dyn Resolve>);
 
 impl Target {
     /// For log lines: no credentials, and no query, which may hold some.
-    pub(super) fn label(&self) -> String {
+    pub fn label(&self) -> String {
         let mut url = self.endpoint.clone();
         // Both fail for URLs without a host only.
         let _ = url.set_username("");
@@ -70,7 +82,7 @@ impl Post {
             .http1_title_case_headers()
             .redirect(Policy::none())
             .no_proxy()
-            .connect_timeout(target.timeout)
+            .connect_timeout(target.connect_timeout)
             .read_timeout(target.timeout)
             .pool_idle_timeout(target.keepalive)
             .tls_danger_accept_invalid_certs(!target.verify);
@@ -87,7 +99,7 @@ impl Post {
                 .map_err(|error| format!("the HTTP client can't be made: {}", cause(&error)))?,
             method: target.method.parse().map_err(|_| format!("{:?} is no method", target.method))?,
             url,
-            list: target.list,
+            packing: target.packing,
         })
     }
 
@@ -113,22 +125,27 @@ impl Post {
 
 impl Deliver for Post {
     fn pack(&self, entries: &[Bytes]) -> Bytes {
-        if let ([entry], false) = (entries, self.list) {
-            return entry.clone();
+        match (&self.packing, entries) {
+            (Packing::Single, [entry]) => entry.clone(),
+            (Packing::Single | Packing::List, entries) => list(entries),
+            (Packing::Otlp(envelope), spans) => envelope.around(spans).into(),
         }
-        let length = entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 1;
-        let mut list = Vec::with_capacity(length);
-        for entry in entries {
-            list.push(if list.is_empty() { b'[' } else { b',' });
-            list.extend_from_slice(entry);
-        }
-        list.push(b']');
-        Bytes::from(list)
     }
 
     fn deliver(&self, message: Bytes) -> BoxFuture<'_, Result<(), String>> {
         self.post(message).boxed()
     }
+}
+
+fn list(entries: &[Bytes]) -> Bytes {
+    let length = entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 1;
+    let mut list = Vec::with_capacity(length);
+    for entry in entries {
+        list.push(if list.is_empty() { b'[' } else { b',' });
+        list.extend_from_slice(entry);
+    }
+    list.push(b']');
+    Bytes::from(list)
 }
 
 fn headers(target: &Target) -> Result<HeaderMap, String> {
@@ -140,7 +157,9 @@ fn headers(target: &Target) -> Result<HeaderMap, String> {
             HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{name:?} is no header name"))?;
         headers.insert(name, value(text)?);
     }
-    headers.insert(CONTENT_TYPE, value(&target.content_type)?);
+    if !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, value(&target.content_type)?);
+    }
     let (user, password) = (target.endpoint.username(), target.endpoint.password());
     if !user.is_empty() || password.is_some() {
         let decoded = |text| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();

@@ -25,24 +25,33 @@ use crate::clock::{Clock, Moment};
 
 /// The longest wait before a retry when the process is about to end.
 const HASTE: Duration = Duration::from_millis(200);
-/// At most one line about dropped entries in this time.
+/// At most one line about trouble in this time, until it is over.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// What is sent, and how its trouble is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goods {
+    /// In the plural, for log lines.
+    pub name: &'static str,
+    /// One line when trouble begins and one when it is over, and none between them.
+    pub told_once: bool,
+}
 
 /// Bounds and times, as in Kong's `config.queue`.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Limits {
+pub struct Limits {
     /// Entries handed over in one call.
-    pub(super) max_batch_size: usize,
+    pub max_batch_size: usize,
     /// How long the first entry of a batch waits for others.
-    pub(super) max_coalescing_delay: Duration,
-    pub(super) max_entries: usize,
-    pub(super) max_bytes: Option<usize>,
+    pub max_coalescing_delay: Duration,
+    pub max_entries: usize,
+    pub max_bytes: Option<usize>,
     /// Give up a batch that failed after this time; `None` after the first attempt.
-    pub(super) max_retry_time: Option<Duration>,
-    pub(super) initial_retry_delay: Duration,
-    pub(super) max_retry_delay: Duration,
+    pub max_retry_time: Option<Duration>,
+    pub initial_retry_delay: Duration,
+    pub max_retry_delay: Duration,
     /// Every entry its own task, without batches; `max_entries` of them at most.
-    pub(super) unlimited: bool,
+    pub unlimited: bool,
 }
 
 /// Where batches go.
@@ -56,6 +65,7 @@ pub(super) trait Deliver: Send + Sync {
 
 /// One queue with its sender.
 pub(super) struct Queue {
+    goods: Goods,
     /// For log lines; without secrets.
     label: String,
     limits: Limits,
@@ -104,6 +114,7 @@ struct Trouble {
 impl Queue {
     /// A queue whose sender runs on `runtime` until the queue is closed and empty.
     pub(super) fn start(
+        goods: Goods,
         label: String,
         limits: Limits,
         deliver: Box<dyn Deliver>,
@@ -113,6 +124,7 @@ impl Queue {
     ) -> Arc<Queue> {
         let state = State { wanted: 1, ..State::default() };
         let queue = Arc::new(Queue {
+            goods,
             label,
             limits,
             deliver,
@@ -226,10 +238,10 @@ impl Queue {
         }
     }
 
-    /// Says what is wrong, with what has happened since the last time; not more often than every ten seconds.
+    /// Says what is wrong, with what has happened since the last time; not more often than the goods deserve.
     fn tell(&self, trouble: &mut Trouble, what: &str) {
         let now = self.clock.now();
-        if trouble.told.is_some_and(|told| now.since(told) < QUIET) {
+        if trouble.told.is_some_and(|told| self.goods.told_once || now.since(told) < QUIET) {
             return;
         }
         let Trouble { failed_attempts, dropped, given_up, .. } = std::mem::take(trouble);
@@ -239,7 +251,8 @@ impl Queue {
             failed_attempts,
             dropped,
             given_up,
-            "log entries are not delivered: {what}"
+            "{} are not delivered: {what}",
+            self.goods.name
         );
     }
 
@@ -253,7 +266,8 @@ impl Queue {
                 failed_attempts,
                 dropped,
                 given_up,
-                "log entries are delivered again"
+                "{} are delivered again",
+                self.goods.name
             );
         }
     }

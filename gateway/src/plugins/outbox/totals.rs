@@ -1,4 +1,4 @@
-//! What has become of log entries. At rest, what came in equals what waits, is being sent, was sent and was
+//! What has become of entries. At rest, what came in equals what waits, is being sent, was sent and was
 //! lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ pub(super) struct Totals {
     sending: AtomicU64,
     sent: AtomicU64,
     failed_attempts: AtomicU64,
-    field_errors: AtomicU64,
+    faults: AtomicU64,
     lost: [AtomicU64; 4],
     /// Somebody finished something.
     progress: Notify,
@@ -35,22 +35,22 @@ pub(super) enum Loss {
 
 /// The counters at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LogTotals {
-    /// Entries that plugins handed in.
+pub struct OutboxTotals {
+    /// Entries that plugins handed in, or the records to make them from.
     pub accepted: u64,
     pub waiting: u64,
     pub sending: u64,
     pub sent: u64,
     pub failed_attempts: u64,
-    /// Custom fields that could not be computed; their entries went without them.
-    pub field_errors: u64,
+    /// Parts of entries that could not be made; the entries went without them.
+    pub faults: u64,
     pub lost_full: u64,
     pub lost_too_large: u64,
     pub lost_given_up: u64,
     pub lost_stopped: u64,
 }
 
-impl LogTotals {
+impl OutboxTotals {
     /// Entries that never reached a collector.
     pub fn lost(&self) -> u64 {
         self.lost_full + self.lost_too_large + self.lost_given_up + self.lost_stopped
@@ -58,16 +58,16 @@ impl LogTotals {
 }
 
 impl Totals {
-    pub(super) fn read(&self) -> LogTotals {
+    pub(super) fn read(&self) -> OutboxTotals {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let lost = |loss: Loss| get(&self.lost[loss as usize]);
-        LogTotals {
+        OutboxTotals {
             accepted: get(&self.accepted),
             waiting: get(&self.waiting),
             sending: get(&self.sending),
             sent: get(&self.sent),
             failed_attempts: get(&self.failed_attempts),
-            field_errors: get(&self.field_errors),
+            faults: get(&self.faults),
             lost_full: lost(Loss::Full),
             lost_too_large: lost(Loss::TooLarge),
             lost_given_up: lost(Loss::GivenUp),
@@ -80,8 +80,8 @@ impl Totals {
         self.progress.notified().await;
     }
 
-    pub(super) fn accepted(&self) {
-        add(&self.accepted, 1);
+    pub(super) fn accepted(&self, entries: u64) {
+        add(&self.accepted, entries);
     }
 
     pub(super) fn waiting(&self, entries: u64) {
@@ -128,8 +128,8 @@ impl Totals {
         add(&self.failed_attempts, 1);
     }
 
-    pub(super) fn field_failed(&self) {
-        add(&self.field_errors, 1);
+    pub(super) fn parts_failed(&self, parts: u64) {
+        add(&self.faults, parts);
     }
 
     pub(super) fn progress(&self) {

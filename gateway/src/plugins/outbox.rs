@@ -1,12 +1,16 @@
-//! What happens to records after a worker has handed them in: they become entries, and entries go into the
-//! queue of their settings.
+//! What plugins send to collectors: records become entries, and entries go into the queue of their settings.
 //!
-//! A worker pushes a pointer and goes on. One task on the control runtime writes the entries; while there is
-//! traffic it looks every few milliseconds, so that a busy worker wakes nobody. Plugins with the same settings
-//! share a queue; a queue lives for as long as plugins use it and until it is empty; a plugin whose settings
-//! change takes its waiting entries along to the new queue.
+//! A worker pushes a pointer into an inbox of its own and goes on. One task on the control runtime makes the
+//! entries; while there is traffic it looks every few milliseconds, so that a busy worker wakes nobody. Plugins with
+//! the same settings share a queue; a queue lives for as long as plugins use it and until it is empty; a plugin
+//! whose settings change takes its waiting entries along to the new queue.
+
+mod post;
+mod queue;
+mod totals;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,48 +21,66 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::custom_fields::CustomFields;
-use super::post::{Post, Target};
-use super::queue::{Limits, Queue};
-use super::totals::{LogTotals, Loss, Totals};
+use self::post::Post;
+pub use self::post::{Packing, Target};
+use self::queue::Queue;
+pub use self::queue::{Goods, Limits};
+pub use self::totals::OutboxTotals;
+use self::totals::{Loss, Totals};
+use super::environment::Resolve;
 use crate::clock::Clock;
 use crate::exchange::Record;
-use crate::plugins::environment::Resolve;
-use crate::plugins::log_entry::{self, Entities};
 
-/// Most records that may wait to be written; beyond them the newest are dropped, counted.
-const INBOX: usize = 65_536;
+/// Inboxes: a thread has one of its own unless there are more threads than these.
+const INBOXES: usize = 16;
+/// Most records that may wait in an inbox; beyond them the newest are dropped, counted.
+const INBOX: usize = 8_192;
 /// How long the writer rests between two looks while there is traffic.
 const REST: Duration = Duration::from_millis(5);
-/// Entries written before other tasks get their turn.
+/// Records written before other tasks get their turn.
 const STRETCH: usize = 64;
 
-/// The work of all log plugins of the process.
-pub struct LogWork {
+/// The entries of one kind that the process sends: log entries, or spans.
+pub struct Outbox {
     desk: Arc<Desk>,
     writer: JoinHandle<()>,
 }
 
-/// What log plugins hand records to: their own settings and the queue they share.
-pub(super) struct Logger {
+/// Makes entries of records, for one plugin.
+pub trait Clerk: Send + Sync {
+    fn write(&self, record: &Record, paper: &mut Paper);
+}
+
+/// What a clerk writes on.
+#[derive(Debug, Default)]
+pub struct Paper {
+    pub entries: Vec<Bytes>,
+    /// Parts of entries that could not be made.
+    pub faults: u64,
+}
+
+/// What plugins hand records to: their own clerk, and the queue they share.
+pub struct Sender {
     owner: Uuid,
     queue: Arc<Queue>,
-    fields: Option<CustomFields>,
+    clerk: Box<dyn Clerk>,
     settings: Settings,
     desk: Arc<Desk>,
 }
 
 /// Everything that makes two queues different.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Settings {
-    pub(super) target: Target,
-    pub(super) limits: Limits,
+pub struct Settings {
+    pub target: Target,
+    pub limits: Limits,
 }
 
 struct Desk {
-    inbox: Mutex<Inbox>,
+    goods: Goods,
+    inboxes: [Mutex<Inbox>; INBOXES],
+    /// The writer sleeps until it is woken.
+    asleep: AtomicBool,
     woken: Notify,
-    entities: Mutex<Entities>,
     queues: Mutex<Queues>,
     totals: Arc<Totals>,
     clock: Clock,
@@ -69,13 +91,13 @@ struct Desk {
 #[derive(Default)]
 struct Inbox {
     letters: Vec<Letter>,
-    /// The writer sleeps until it is woken.
-    asleep: bool,
+    /// Entries that they will become.
+    entries: u64,
 }
 
 struct Letter {
     record: Arc<Record>,
-    logger: Arc<Logger>,
+    sender: Arc<Sender>,
 }
 
 #[derive(Default)]
@@ -95,12 +117,18 @@ struct Shared {
     users: usize,
 }
 
-impl LogWork {
-    pub fn new(runtime: Handle, clock: Clock, resolver: Option<Arc<dyn Resolve>>) -> Arc<LogWork> {
+impl Outbox {
+    pub fn new(
+        goods: Goods,
+        runtime: Handle,
+        clock: Clock,
+        resolver: Option<Arc<dyn Resolve>>,
+    ) -> Arc<Outbox> {
         let desk = Arc::new(Desk {
-            inbox: Mutex::default(),
+            goods,
+            inboxes: Default::default(),
+            asleep: AtomicBool::new(false),
             woken: Notify::new(),
-            entities: Mutex::default(),
             queues: Mutex::default(),
             totals: Arc::default(),
             clock,
@@ -108,24 +136,28 @@ impl LogWork {
             resolver,
         });
         let writer = runtime.spawn(desk.clone().write());
-        Arc::new(LogWork { desk, writer })
+        Arc::new(Outbox { desk, writer })
     }
 
-    /// A logger of a plugin. It keeps the queue of these settings open until it is dropped.
-    pub(super) fn logger(
+    /// A plugin's way into the queue of these settings, which it keeps open until it is dropped.
+    pub fn sender(
         &self,
         owner: Uuid,
         settings: Settings,
-        fields: Option<CustomFields>,
-    ) -> Result<Arc<Logger>, String> {
+        clerk: Box<dyn Clerk>,
+    ) -> Result<Arc<Sender>, String> {
         let queue = self.desk.join(owner, &settings)?;
-        Ok(Arc::new(Logger { owner, queue, fields, settings, desk: self.desk.clone() }))
+        Ok(Arc::new(Sender { owner, queue, clerk, settings, desk: self.desk.clone() }))
     }
 
-    pub fn totals(&self) -> LogTotals {
+    pub fn totals(&self) -> OutboxTotals {
+        let unwritten: u64 = self.desk.inboxes.iter().map(|inbox| inbox.lock().entries).sum();
         let written = self.desk.totals.read();
-        let unwritten = self.desk.inbox.lock().letters.len() as u64;
-        LogTotals { waiting: written.waiting + unwritten, ..written }
+        OutboxTotals {
+            accepted: written.accepted + unwritten,
+            waiting: written.waiting + unwritten,
+            ..written
+        }
     }
 
     /// How many entries wait in each queue, by endpoint.
@@ -152,37 +184,50 @@ impl LogWork {
         }
         let lost = self.desk.totals.stop();
         if lost > 0 {
-            tracing::error!("stopped with {lost} log entries that could not be delivered in time");
+            tracing::error!(
+                "stopped with {lost} {} that could not be delivered in time",
+                self.desk.goods.name
+            );
         }
         lost
     }
 }
 
-impl Drop for LogWork {
+impl Drop for Outbox {
     fn drop(&mut self) {
         self.writer.abort();
     }
 }
 
-impl Logger {
-    /// Takes a record. Costs a lock and two counters; wakes the writer only when it sleeps.
-    pub(super) fn submit(self: &Arc<Self>, record: &Arc<Record>) {
-        self.desk.totals.accepted();
-        let mut inbox = self.desk.inbox.lock();
+impl Sender {
+    /// Takes a record that will become so many entries. Costs an uncontended lock; wakes the writer only when it
+    /// sleeps.
+    pub fn submit(self: &Arc<Self>, record: &Arc<Record>, entries: u64) {
+        let mut inbox = self.desk.inboxes[own_inbox()].lock();
         if inbox.letters.len() >= INBOX {
             drop(inbox);
-            return self.desk.totals.lose(Loss::Full, 1);
+            self.desk.totals.accepted(entries);
+            return self.desk.totals.lose(Loss::Full, entries);
         }
-        inbox.letters.push(Letter { record: record.clone(), logger: self.clone() });
-        let wake = std::mem::take(&mut inbox.asleep);
+        inbox.letters.push(Letter { record: record.clone(), sender: self.clone() });
+        inbox.entries += entries;
         drop(inbox);
-        if wake {
+        if self.desk.asleep.load(Ordering::SeqCst) && self.desk.asleep.swap(false, Ordering::SeqCst) {
             self.desk.woken.notify_one();
         }
     }
 }
 
-impl Drop for Logger {
+/// The inbox of the thread that asks.
+fn own_inbox() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % INBOXES;
+    }
+    OWN.with(|own| *own)
+}
+
+impl Drop for Sender {
     fn drop(&mut self) {
         self.desk.leave(&self.settings);
     }
@@ -214,47 +259,41 @@ impl Desk {
                 tokio::time::sleep(REST).await;
                 continue;
             }
-            {
-                let mut inbox = self.inbox.lock();
-                inbox.asleep = inbox.letters.is_empty();
-                if !inbox.asleep {
-                    continue;
-                }
+            self.asleep.store(true, Ordering::SeqCst);
+            // Who came before that did not see that we sleep.
+            if self.inboxes.iter().any(|inbox| !inbox.lock().letters.is_empty()) {
+                self.asleep.store(false, Ordering::SeqCst);
+                continue;
             }
             self.woken.notified().await;
         }
     }
 
-    /// Writes what is in the inbox. Says whether there was anything.
+    /// Writes what is in the inboxes. Says whether there was anything.
     async fn write_all(&self) -> bool {
-        let letters = std::mem::take(&mut self.inbox.lock().letters);
-        let any = !letters.is_empty();
-        let mut letters = letters.into_iter().peekable();
-        while letters.peek().is_some() {
-            {
-                let mut entities = self.entities.lock();
-                for letter in letters.by_ref().take(STRETCH) {
-                    self.write_one(&letter, &mut entities);
+        let mut any = false;
+        for inbox in &self.inboxes {
+            let Inbox { letters, .. } = std::mem::take(&mut *inbox.lock());
+            any |= !letters.is_empty();
+            for stretch in letters.chunks(STRETCH) {
+                for letter in stretch {
+                    self.write_one(letter);
                 }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
         any
     }
 
-    fn write_one(&self, letter: &Letter, entities: &mut Entities) {
-        let Logger { owner, queue, fields, .. } = &*letter.logger;
-        let mut entry = Vec::with_capacity(2048);
-        log_entry::write(&mut entry, &letter.record, entities);
-        if let Some(fields) = fields {
-            let (changed, failures) = fields.apply(&letter.record, entry);
-            entry = changed;
-            for (field, error) in failures {
-                self.totals.field_failed();
-                tracing::warn!(plugin = %owner, field, "custom field failed, the entry goes without it: {error}");
-            }
+    fn write_one(&self, letter: &Letter) {
+        let Sender { owner, queue, clerk, .. } = &*letter.sender;
+        let mut paper = Paper::default();
+        clerk.write(&letter.record, &mut paper);
+        self.totals.accepted(paper.entries.len() as u64);
+        self.totals.parts_failed(paper.faults);
+        for entry in paper.entries {
+            queue.push(*owner, entry, &self.runtime);
         }
-        queue.push(*owner, Bytes::from(entry), &self.runtime);
     }
 
     fn join(&self, owner: Uuid, settings: &Settings) -> Result<Arc<Queue>, String> {
@@ -294,6 +333,7 @@ impl Desk {
         let Settings { target, limits } = settings;
         let post = Post::new(target.clone(), self.resolver.clone())?;
         Ok(Queue::start(
+            self.goods,
             target.label(),
             limits.clone(),
             Box::new(post),
