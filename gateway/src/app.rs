@@ -91,7 +91,9 @@ impl Running {
         let listening = readiness.pending("listeners");
 
         let resolver = Resolver::new(runtime.clone(), settings.dns).map_err(AppError::Start)?;
-        let environment = Environment::new(runtime, clock.clone(), Some(Arc::new(resolver.clone())));
+        let environment = Environment::new(runtime, clock.clone(), Some(Arc::new(resolver.clone())))
+            .traced(&settings.tracing)
+            .map_err(AppError::Start)?;
         let stats = Stats::new(settings.workers, PLUGINS.len());
         let compiler = Compiler { environment: environment.clone(), stats: Arc::clone(&stats) };
         let publisher = Arc::new(Publisher::new(compiler, clock.clone()));

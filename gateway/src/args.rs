@@ -105,6 +105,8 @@ pub struct RunArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub kubernetes: KubernetesArgs,
+    #[command(flatten)]
+    pub tracing: TracingArgs,
 
     /// What to log: error, warn, info, debug, trace, or a filter such as `gateway=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "FILTER", global = true)]
@@ -198,6 +200,78 @@ pub struct KubernetesArgs {
     /// Domain of the cluster, for Services that are addressed by name.
     #[arg(long, env = "CONTROLLER_CLUSTER_DOMAIN", default_value = "", value_name = "DOMAIN")]
     pub cluster_domain: String,
+}
+
+/// How requests are traced. Environment names are those of OpenTelemetry, and of Kong where its plugin is concerned.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tracing")]
+pub struct TracingArgs {
+    /// Send spans of all requests to this collector, for instance Jaeger at `http://jaeger-collector:4318`; `/v1/traces` is
+    /// added. It has to speak OTLP over HTTP, not gRPC. Routes with an `opentelemetry` plugin follow that instead.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// The same as a whole URL, to which nothing is added.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", value_name = "URL")]
+    pub otlp_traces_endpoint: Option<String>,
+    /// Headers for that collector: `name=value`, separated by commas, values percent-encoded.
+    #[arg(
+        long,
+        env = "OTEL_EXPORTER_OTLP_HEADERS",
+        hide_env_values = true,
+        default_value = "",
+        value_name = "HEADERS"
+    )]
+    pub otlp_headers: String,
+    /// What spans call this gateway. [default: kong]
+    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    pub service_name: Option<String>,
+    /// What spans say of it besides: `key=value`, separated by commas.
+    #[arg(long, env = "OTEL_RESOURCE_ATTRIBUTES", default_value = "", value_name = "ATTRIBUTES")]
+    pub resource_attributes: String,
+    /// Which requests are sampled. `parentbased_…` follows the caller's decision, if there is one.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER", value_enum, default_value = "parentbased_traceidratio")]
+    pub trace_sampler: TraceSampler,
+    /// The share of traces that the samplers with a ratio take, from 0 to 1.
+    #[arg(long, env = "OTEL_TRACES_SAMPLER_ARG", default_value_t = 1.0, value_parser = share, value_name = "SHARE")]
+    pub trace_sampling_ratio: f64,
+    /// Formats in which the trace goes on to upstreams, besides the one it came in: tracecontext, b3, b3multi, jaeger,
+    /// ottrace, xray, datadog, gcp, instana; or none. All of them are understood.
+    #[arg(
+        long,
+        env = "OTEL_PROPAGATORS",
+        default_value = "tracecontext",
+        value_delimiter = ',',
+        value_name = "FORMAT"
+    )]
+    pub trace_propagation: Vec<String>,
+    /// What is recorded, by an `opentelemetry` plugin too: `off`, `all`, or some of `request`, `router`, `balancer`, `plugin_access`,
+    /// `plugin_header_filter`, `dns_query`. [default: all with a collector above, else off as in Kong]
+    #[arg(long, env = "KONG_TRACING_INSTRUMENTATIONS", value_delimiter = ',', value_name = "KIND")]
+    pub tracing_instrumentations: Vec<String>,
+    /// The share of traces that `opentelemetry` plugins sample which set none, from 0 to 1.
+    #[arg(long, env = "KONG_TRACING_SAMPLING_RATE", default_value_t = 0.01, value_parser = share, value_name = "SHARE")]
+    pub tracing_sampling_rate: f64,
+}
+
+/// OpenTelemetry's samplers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum TraceSampler {
+    AlwaysOn,
+    AlwaysOff,
+    #[value(name = "traceidratio")]
+    TraceIdRatio,
+    #[value(name = "parentbased_always_on")]
+    ParentBasedAlwaysOn,
+    #[value(name = "parentbased_always_off")]
+    ParentBasedAlwaysOff,
+    #[value(name = "parentbased_traceidratio")]
+    ParentBasedTraceIdRatio,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -3,6 +3,8 @@
 //! An [`Exchange`] belongs to one task and lives as long as the request. A [`Record`] is what is left of it
 //! when it is over: owned, immutable, shareable with log plugins that work elsewhere.
 
+pub mod trace;
+
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +14,10 @@ use std::sync::Arc;
 use admin_api::Reason;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use traces::TraceId;
 use uuid::Uuid;
 
+use self::trace::Trace;
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::model::{Consumer, Route, Service};
@@ -48,6 +52,8 @@ pub struct Exchange {
     pub correlation_id: Option<String>,
     /// How the answer's head said its body is delimited, once it was sent.
     pub sent: Sent,
+    /// Where nobody traces there is none.
+    pub trace: Option<Box<Trace>>,
     scratch: Scratch,
 }
 
@@ -208,6 +214,8 @@ pub struct Record {
     pub upstream_target: Vec<u8>,
     pub correlation_id: Option<String>,
     pub sent: Sent,
+    /// With what took time, if it was sampled.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// Lines of an answer's head that belong to the connection and not to `response`. Nothing before it was sent.
@@ -236,6 +244,7 @@ impl From<Exchange> for Record {
             upstream_target: exchange.upstream_target,
             correlation_id: exchange.correlation_id,
             sent: exchange.sent,
+            trace: exchange.trace.map(Arc::from),
         }
     }
 }
@@ -271,6 +280,7 @@ impl Exchange {
             upstream_target,
             correlation_id: None,
             sent: Sent::default(),
+            trace: None,
             scratch: Scratch::default(),
         }
     }
@@ -298,6 +308,12 @@ impl Exchange {
         let wanted = TypeId::of::<T>();
         self.scratch.0.retain(|(id, _)| *id != wanted);
         self.scratch.0.push((wanted, Box::new(value)));
+    }
+
+    /// The trace it belongs to: the one that is recorded or passed on, else the one the client speaks of.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        let own = self.trace.as_ref().and_then(|trace| trace.trace_id());
+        own.or_else(|| trace::carried(&self.request.fields))
     }
 
     /// Microseconds from its beginning to a moment of Unix time.

@@ -20,13 +20,14 @@ pub mod jwt;
 pub mod key_auth;
 pub mod log_entry;
 pub mod lua;
+pub mod opentelemetry;
 pub mod outbox;
 pub mod rate_limiting;
 pub mod registry;
 pub mod request_size_limiting;
 pub mod request_termination;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -95,6 +96,9 @@ impl Phases {
     pub const HEADER_FILTER: Phases = Phases(2);
     pub const LOG: Phases = Phases(4);
     pub const ALL: Phases = Phases(7);
+    /// Not one of Kong's: the plugin decides about the exchange's trace, in its access phase, or where that is
+    /// skipped in its header filter.
+    pub const TRACE: Phases = Phases(8);
 
     /// Both sets together.
     #[must_use]

@@ -1,11 +1,14 @@
 //! What the arguments mean: the checked form, the only one the rest sees.
 
+mod tracing;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::args::{KubernetesArgs, LimitArgs, LogFormat, RunArgs};
 use crate::http::http1::parse::{HeadLimits, MOST_FIELDS};
+pub use self::tracing::TracingSettings;
 use crate::proxy::client_address::Trust;
 use crate::proxy::listener::ListenAddress;
 use crate::proxy::worker::{ConnectionLimits, Http2Limits, Timeouts, TrafficSettings};
@@ -20,6 +23,7 @@ pub struct Settings {
     pub health: Option<SocketAddr>,
     pub workers: usize,
     pub traffic: TrafficSettings,
+    pub tracing: TracingSettings,
     pub dns: Option<SocketAddr>,
     pub shutdown_delay: Duration,
     pub drain_deadline: Duration,
@@ -84,6 +88,7 @@ impl Settings {
             health,
             workers,
             traffic: traffic(&args.limits, workers, trust)?,
+            tracing: TracingSettings::new(&args.tracing)?,
             dns: args.dns,
             shutdown_delay: Duration::from_secs(args.shutdown_delay),
             drain_deadline: Duration::from_secs(args.drain_deadline),

@@ -86,6 +86,11 @@ impl Snapshot {
         exchange.matched.as_ref().map(|matched| &self.routes[matched.index])
     }
 
+    /// Whether any exchange may have a trace.
+    pub fn is_traced(&self) -> bool {
+        self.plugins.is_traced()
+    }
+
     /// The plugins that run for an exchange; without a route those that apply everywhere.
     pub fn chain(&self, exchange: &Exchange) -> &Chain {
         self.route(exchange).map_or(&self.unmatched, |route| &route.chain)

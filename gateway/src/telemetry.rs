@@ -3,4 +3,5 @@
 pub mod counters;
 pub mod feed;
 pub mod metrics;
+pub mod spans;
 pub mod stats;

@@ -5,10 +5,9 @@ use percent_encoding::percent_decode_str;
 /// Where traces go. `traces` is the endpoint for traces alone and is taken as it is; `all` is the one for every kind of
 /// data, to which the path is added.
 pub fn endpoint(traces: Option<&str>, all: Option<&str>) -> Option<String> {
-    let said = |text: &Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
-    let of_all = |base: &str| format!("{}/v1/traces", base.trim().trim_end_matches('/'));
-    let traces = Some(traces).filter(said).flatten().map(|text| text.trim().to_owned());
-    traces.or_else(|| Some(all).filter(said).flatten().map(of_all))
+    let said = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let of_all = |base: String| format!("{}/v1/traces", base.trim_end_matches('/'));
+    said(traces).or_else(|| said(all).map(of_all))
 }
 
 /// A list of `key=value`, separated by commas, values percent-encoded.

@@ -28,7 +28,7 @@ pub enum Format {
     B3Single,
     /// `uber-trace-id`.
     Jaeger,
-    /// `ot-tracer-*` (OpenTracing).
+    /// `ot-tracer-*` (`OpenTracing`).
     Ot,
     /// `x-datadog-*`.
     Datadog,

@@ -74,7 +74,9 @@ mod tests {
     use opentelemetry::KeyValue as Attribute;
     use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+    use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
     use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 
     use super::*;
 
@@ -90,8 +92,8 @@ mod tests {
             end_time: UNIX_EPOCH + Duration::from_nanos(5),
             attributes: vec![Attribute::new("a", 1), Attribute::new("b", 2.5)],
             dropped_attributes_count: 0,
-            events: Default::default(),
-            links: Default::default(),
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
             status: Status::error("why"),
             instrumentation_scope: scope.clone(),
         }
@@ -104,7 +106,8 @@ mod tests {
         let spans = [named("one", &scope), named("two", &scope)];
         let apart: Vec<Vec<u8>> = spans.iter().cloned().map(span).collect();
         let message = Envelope::new(&speaker, &scope).around(&apart);
-        let mut whole = group_spans_by_resource_and_scope(spans.to_vec(), &Default::default());
+        let mut whole =
+            group_spans_by_resource_and_scope(spans.to_vec(), &ResourceAttributesWithSchema::default());
         let attribute = |(key, value): &(String, String)| KeyValue {
             key: key.clone(),
             value: Some(Value::from(value.clone()).into()),

@@ -22,6 +22,8 @@ use super::credentials::Credentials;
 use super::environment::Environment;
 use super::registry::{self, Build, Entry};
 use super::{Flow, Phases, Plugin};
+use crate::clock::Clock;
+use crate::exchange::trace::{Trace, Tracing, Work};
 use crate::exchange::{Answer, Exchange, Record};
 use crate::model::{self, Model, Origin, Problem, Scope};
 
@@ -31,6 +33,7 @@ pub struct Plugins {
     by_route: HashMap<Uuid, Arc<Chain>>,
     unmatched: Arc<Chain>,
     credentials: Arc<Credentials>,
+    traced: bool,
 }
 
 /// The plugins of one route in the order in which they run.
@@ -38,6 +41,17 @@ pub struct Chain {
     steps: Box<[Step]>,
     phases: Phases,
     wants_body: bool,
+    traced: Traced,
+}
+
+/// Who traces.
+#[derive(Clone)]
+enum Traced {
+    Nobody,
+    /// A plugin, which decides in its turn.
+    ByPlugin,
+    /// The process, since no plugin does.
+    ByProcess(Arc<Tracing>),
 }
 
 /// What was decided for the steps that depend on the consumer. One per exchange; starts empty.
@@ -113,16 +127,19 @@ impl Plugins {
             });
             instances.insert(plugin.id, instance);
         }
-        let chains = Chains::of(&instances);
+        let chains = Chains::of(&instances, environment.tracing.clone());
         let by_route =
             model.routes.values().map(|route| (route.id, chains.of_route(route.id, route.service)));
-        let plugins = Plugins {
-            by_route: by_route.collect(),
-            unmatched: Arc::new(chains.compile(&[Scope::default()])),
-            instances,
-            credentials,
-        };
+        let by_route: HashMap<Uuid, Arc<Chain>> = by_route.collect();
+        let unmatched = Arc::new(chains.compile(&[Scope::default()]));
+        let traced = by_route.values().chain([&unmatched]).any(|chain| chain.is_traced());
+        let plugins = Plugins { instances, by_route, unmatched, credentials, traced };
         (plugins, problems)
+    }
+
+    /// Whether any of the chains traces.
+    pub fn is_traced(&self) -> bool {
+        self.traced
     }
 
     /// The chain of a route.
@@ -226,19 +243,21 @@ struct Chains {
     by_scope: HashMap<Scope, Vec<Arc<Instance>>>,
     /// By the route and the service that have plugins of their own.
     shared: RefCell<HashMap<Owners, Arc<Chain>>>,
+    /// How the process traces where no plugin does.
+    tracing: Option<Arc<Tracing>>,
 }
 
 type Owners = (Option<Uuid>, Option<Uuid>);
 
 impl Chains {
-    fn of(instances: &HashMap<Uuid, Arc<Instance>>) -> Chains {
+    fn of(instances: &HashMap<Uuid, Arc<Instance>>, tracing: Option<Arc<Tracing>>) -> Chains {
         let mut by_scope: HashMap<Scope, Vec<Arc<Instance>>> = HashMap::new();
         for instance in instances.values() {
             // The consumer is looked at when the steps are made.
             let scope = Scope { consumer: None, ..instance.source.scope };
             by_scope.entry(scope).or_default().push(instance.clone());
         }
-        Chains { by_scope, shared: RefCell::default() }
+        Chains { by_scope, shared: RefCell::default(), tracing }
     }
 
     /// Routes without plugins of their own share the chain of their service, and those of services without
@@ -275,7 +294,13 @@ impl Chains {
             step.varying = Some(place);
         }
         let all = || steps.iter().flat_map(|step| step.instances.iter());
+        let traced = match &self.tracing {
+            _ if all().any(|instance| instance.phases.contains(Phases::TRACE)) => Traced::ByPlugin,
+            Some(tracing) => Traced::ByProcess(Arc::clone(tracing)),
+            None => Traced::Nobody,
+        };
         Chain {
+            traced,
             phases: all().fold(Phases::NONE, |phases, instance| phases.and(instance.phases)),
             wants_body: all().any(|instance| instance.plugin.wants_body()),
             steps: steps.into_boxed_slice(),
@@ -348,6 +373,24 @@ impl Chain {
         self.wants_body
     }
 
+    fn is_traced(&self) -> bool {
+        !matches!(self.traced, Traced::Nobody)
+    }
+
+    /// Gives an exchange a trace, if somebody traces it. A route was being looked for since a moment.
+    pub fn begin_trace(&self, exchange: &mut Exchange, clock: &Clock, begun_ns: u64) {
+        if !self.is_traced() {
+            return;
+        }
+        let mut trace = Box::new(Trace::begin(clock.clone()));
+        let found = exchange.matched.is_some();
+        trace.step(Work::Routing { found }, begun_ns);
+        if let Traced::ByProcess(tracing) = &self.traced {
+            trace.decide(tracing, &exchange.request.fields, found);
+        }
+        exchange.trace = Some(trace);
+    }
+
     /// Names of the plugins, in order of execution.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.steps.iter().filter_map(|step| Some(step.instances.first()?.name))
@@ -363,7 +406,11 @@ impl Chain {
             if let Some(instance) = step.choose(exchange, chosen)
                 && instance.phases.contains(Phases::ACCESS)
             {
+                let begun_ns = exchange.trace.as_ref().map_or(0, |trace| trace.now_ns());
                 let end = instance.access(exchange).await;
+                if let Some(trace) = &mut exchange.trace {
+                    trace.step(Work::Access(instance.name), begun_ns);
+                }
                 if !matches!(end, ChainEnd::Next) {
                     for step in steps {
                         step.choose(exchange, chosen);
@@ -390,7 +437,11 @@ impl Chain {
     /// Lets plugins edit the head of the answer in `exchange.response`. After a failure the rest is not asked.
     pub fn header_filter(&self, exchange: &mut Exchange, chosen: &Chosen) -> Result<(), Failure> {
         for instance in self.taking_part(Phases::HEADER_FILTER, chosen) {
+            let begun_ns = exchange.trace.as_ref().map_or(0, |trace| trace.now_ns());
             caught(|| instance.plugin.header_filter(exchange)).map_err(|panic| instance.failure(panic))?;
+            if let Some(trace) = &mut exchange.trace {
+                trace.step(Work::HeaderFilter(instance.name), begun_ns);
+            }
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::outbox::{Goods, Outbox, OutboxTotals};
 use super::rate_limiting::counters::Counters;
 use super::rate_limiting::redis::Connections;
 use crate::clock::Clock;
+use crate::exchange::trace::{Instruments, Tracing};
 
 const LOG_ENTRIES: Goods = Goods { name: "log entries", told_once: false };
 const SPANS: Goods = Goods { name: "spans", told_once: true };
@@ -35,6 +36,12 @@ pub struct Environment {
     pub log_entities: Arc<Mutex<Entities>>,
     /// Spans on their way to collectors.
     pub spans: Arc<Outbox>,
+    /// How the process traces where no plugin does.
+    pub tracing: Option<Arc<Tracing>>,
+    /// What plugins that trace record.
+    pub instruments: Instruments,
+    /// The share of traces that plugins sample which name none.
+    pub sampling_rate: f64,
     pub node: Arc<Node>,
 }
 
@@ -44,6 +51,8 @@ pub struct Node {
     /// New at every start.
     pub id: Uuid,
     pub hostname: String,
+    /// What spans call it.
+    pub service_name: String,
 }
 
 /// Turns host names into addresses, for connections that plugins make.
@@ -61,7 +70,14 @@ impl Environment {
             logs: Outbox::new(LOG_ENTRIES, runtime.clone(), clock.clone(), resolver.clone()),
             log_entities: Arc::default(),
             spans: Outbox::new(SPANS, runtime.clone(), clock.clone(), resolver),
-            node: Arc::new(Node { id: Uuid::new_v4(), hostname: hostname() }),
+            tracing: None,
+            instruments: Instruments::NONE,
+            sampling_rate: 0.01,
+            node: Arc::new(Node {
+                id: Uuid::new_v4(),
+                hostname: hostname(),
+                service_name: "kong".to_owned(),
+            }),
             runtime,
             clock,
         }

@@ -7,7 +7,6 @@ mod custom_fields;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -20,13 +19,14 @@ use uuid::Uuid;
 use self::custom_fields::CustomFields;
 use super::log_entry::{self, Entities};
 use super::lua;
-use super::outbox::{self, Clerk, Limits, Packing, Paper, Settings, Target};
+use super::outbox::{self, Clerk, Packing, Paper, QueueSettings, Settings, Target, differs, seconds};
 use super::registry::Build;
 use super::{Phases, Plugin};
 use crate::exchange::Record as Exchange;
-use crate::schema::Literal::{Bool, Float, Int, Text};
+use crate::schema::Literal::{Bool, Int, Text};
 use crate::schema::{
-    self, Pattern, PluginSchema, Record, Type, boolean, field, integer, map, number, record, string, typedefs,
+    self, Field, Pattern, PluginSchema, Record, Type, boolean, field, integer, map, number, record, string,
+    typedefs,
 };
 
 static CONFIG: Record = Record::new(&[
@@ -110,52 +110,8 @@ static HEADER_NAME: Type = typedefs::header_name().forbids(&[
 static HEADER_VALUE: Type = string().referenceable();
 static FIELD_NAME: Type = string();
 static CHUNK: Type = string().check(lua::check_syntax);
-static QUEUE: Record = Record::new(&[
-    field(
-        "max_batch_size",
-        integer()
-            .default(Int(1))
-            .between(1.0, 1_000_000.0)
-            .about("entries sent in one request; from 2 on requests hold a list"),
-    ),
-    field(
-        "max_coalescing_delay",
-        number().default(Int(1)).between(0.0, 3_600.0).about("seconds that a batch waits to be full"),
-    ),
-    field(
-        "max_entries",
-        integer()
-            .default(Int(10_000))
-            .between(1.0, 1_000_000.0)
-            .about("entries that may wait; the oldest give way"),
-    ),
-    field("max_bytes", integer().about("bytes that may wait; the oldest entries give way")),
-    field(
-        "max_retry_time",
-        number().default(Int(60)).about("seconds after which a batch is given up; -1: after one attempt"),
-    ),
-    field(
-        "initial_retry_delay",
-        number()
-            .default(Float(0.01))
-            .between(0.001, 1_000_000.0)
-            .about("seconds before the first retry, doubled for each further one"),
-    ),
-    field(
-        "max_retry_delay",
-        number()
-            .default(Int(60))
-            .between(0.001, 1_000_000.0)
-            .about("longest wait between retries, in seconds"),
-    ),
-    field(
-        "concurrency_limit",
-        integer()
-            .default(Int(1))
-            .one_of(&[Int(-1), Int(1)])
-            .about("1: one request after another; -1: one at once for every entry"),
-    ),
-]);
+static QUEUE: Record = Record::new(&QUEUE_FIELDS);
+static QUEUE_FIELDS: [Field; 8] = outbox::queue_fields(1);
 pub static SCHEMA: PluginSchema =
     PluginSchema::new("http-log", &CONFIG).about("sends an entry about every request to an HTTP collector");
 
@@ -182,20 +138,8 @@ struct Config {
     queue_size: Option<f64>,
     flush_timeout: Option<f64>,
     headers: Option<BTreeMap<String, String>>,
-    queue: Queue,
+    queue: QueueSettings,
     custom_fields_by_lua: Option<IndexMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-struct Queue {
-    max_batch_size: f64,
-    max_coalescing_delay: f64,
-    max_entries: f64,
-    max_bytes: Option<f64>,
-    max_retry_time: f64,
-    initial_retry_delay: f64,
-    max_retry_delay: f64,
-    concurrency_limit: f64,
 }
 
 pub fn build(build: &Build<'_>) -> Result<Arc<dyn Plugin>, String> {
@@ -237,20 +181,9 @@ impl Clerk for EntryClerk {
 impl Config {
     /// With names of old applied: a value equal to its old default says nothing.
     fn settings(&self) -> Result<Settings, String> {
-        let queue = &self.queue;
-        let batch = self.queue_size.filter(|size| differs(*size, 1.0)).unwrap_or(queue.max_batch_size);
-        let delay =
-            self.flush_timeout.filter(|time| differs(*time, 2.0)).unwrap_or(queue.max_coalescing_delay);
-        let limits = Limits {
-            max_batch_size: (batch as usize).max(1),
-            max_coalescing_delay: seconds(delay),
-            max_entries: queue.max_entries as usize,
-            max_bytes: queue.max_bytes.map(|bytes| bytes as usize),
-            max_retry_time: (queue.max_retry_time >= 0.0).then(|| seconds(queue.max_retry_time)),
-            initial_retry_delay: seconds(queue.initial_retry_delay),
-            max_retry_delay: seconds(queue.max_retry_delay),
-            unlimited: queue.concurrency_limit < 0.0,
-        };
+        let batch = self.queue_size.filter(|size| differs(*size, 1.0));
+        let delay = self.flush_timeout.filter(|time| differs(*time, 2.0));
+        let limits = self.queue.limits(batch, delay);
         let target = Target {
             endpoint: endpoint(&self.http_endpoint)?,
             method: self.method.clone(),
@@ -267,20 +200,7 @@ impl Config {
 }
 
 fn endpoint(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("http_endpoint is no URL: {error}"))?;
-    match url.scheme() {
-        "http" | "https" => Ok(url),
-        scheme => Err(format!("http_endpoint has the scheme {scheme}: use http or https")),
-    }
-}
-
-fn differs(setting: f64, default: f64) -> bool {
-    (setting - default).abs() > f64::EPSILON
-}
-
-/// Settings are checked to be sensible, but not to be short.
-fn seconds(time: f64) -> Duration {
-    Duration::try_from_secs_f64(time.max(0.0)).unwrap_or(Duration::MAX)
+    outbox::endpoint("http_endpoint", text)
 }
 
 #[cfg(test)]

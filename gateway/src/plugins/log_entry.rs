@@ -52,6 +52,7 @@ pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
     if let Some(id) = &record.correlation_id {
         entry.string("correlation_id", id.as_bytes());
     }
+    write_trace_id(&mut entry, record);
     entry.end();
 }
 
@@ -203,6 +204,19 @@ fn write_consumer(mut object: Object<'_>, consumer: &Consumer) {
     object.number("created_at", consumer.created_at);
     object.number("updated_at", consumer.updated_at);
     object.end();
+}
+
+/// The trace id in every format in which the request went on.
+fn write_trace_id(entry: &mut Object<'_>, record: &Record) {
+    let told = record.trace.as_ref().map(|trace| trace.told()).unwrap_or_default();
+    if told.is_empty() {
+        return;
+    }
+    let mut ids = entry.object("trace_id");
+    for (format, id) in told {
+        ids.plain(format, id);
+    }
+    ids.end();
 }
 
 fn write_query(out: &mut Vec<u8>, uri: &[u8]) {

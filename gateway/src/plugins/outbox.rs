@@ -7,6 +7,7 @@
 
 mod post;
 mod queue;
+mod settings;
 mod totals;
 
 use std::collections::HashMap;
@@ -22,9 +23,10 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::post::Post;
-pub use self::post::{Packing, Target};
+pub use self::post::{Packing, Target, endpoint};
 use self::queue::Queue;
 pub use self::queue::{Goods, Limits};
+pub use self::settings::{QueueSettings, differs, queue_fields, seconds};
 pub use self::totals::OutboxTotals;
 use self::totals::{Loss, Totals};
 use super::environment::Resolve;

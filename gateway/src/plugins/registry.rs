@@ -10,7 +10,7 @@ use super::credentials::Credentials;
 use super::environment::Environment;
 use super::{
     Phases, Plugin, acl, basic_auth, correlation_id, function, http_log, ip_restriction, jwt, key_auth,
-    rate_limiting, request_size_limiting, request_termination,
+    opentelemetry, rate_limiting, request_size_limiting, request_termination,
 };
 use crate::model::Scope;
 use crate::schema::{PluginSchema, PluginSchemas};
@@ -50,6 +50,7 @@ pub static PLUGINS: &[Entry] = &[
     row(&request_size_limiting::SCHEMA, 951, Phases::ACCESS, request_size_limiting::build),
     row(&acl::SCHEMA, 950, Phases::ACCESS, acl::build),
     row(&rate_limiting::SCHEMA, 910, Phases::ACCESS, rate_limiting::build),
+    row(&opentelemetry::SCHEMA, 14, opentelemetry::PHASES, opentelemetry::build),
     row(&http_log::SCHEMA, 12, Phases::LOG, http_log::build),
     row(&request_termination::SCHEMA, 2, Phases::ACCESS, request_termination::build),
     row(&function::POST, -1_000, Phases::ALL, function::build),

@@ -12,6 +12,7 @@ use super::failure::{Failure, Progress, error};
 use super::forward::{self, Answering, Connection};
 use super::worker::Worker;
 use super::{client_address, headers, intake, protocol, respond, upgrade};
+use crate::exchange::trace::nanos;
 use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source, Spare};
 use crate::http::name::Name;
 use crate::net::wire::WireError;
@@ -37,6 +38,7 @@ pub async fn run<D: Downstream>(
     let client = client_address::of_request(client, &spare.request, &worker.settings.trust);
     let mut exchange = Exchange::reusing(spare, RequestId::random(), client, started_us);
     let under_way = worker.counters.begin();
+    let routing = snapshot.is_traced().then(|| nanos(&worker.clock));
     let decision = match refused {
         Some(answer) => Decision::Refuse(answer),
         None if worker.overload.level() == Level::Requests => {
@@ -46,6 +48,9 @@ pub async fn run<D: Downstream>(
         None => decide(&snapshot, &mut exchange),
     };
     let chain = snapshot.chain(&exchange);
+    if let Some(begun_ns) = routing {
+        chain.begin_trace(&mut exchange, &worker.clock, begun_ns);
+    }
     let mut reply =
         Reply { worker, down, exchange: &mut exchange, chain, chosen: Chosen::default(), begun: false };
     let delivered = match decision {

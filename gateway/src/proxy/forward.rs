@@ -16,6 +16,7 @@ use super::failure::{Failure, Progress};
 use super::headers::{self, Onward};
 use super::upgrade;
 use super::worker::Worker;
+use crate::exchange::trace::Work;
 use crate::exchange::{Exchange, Try};
 use crate::http::head::{Method, ResponseHead, Version};
 use crate::http::http1::decode::BodyDecoder;
@@ -127,11 +128,22 @@ pub async fn request<D: Downstream>(
             failed: false,
             status: None,
         });
+        if let Some(trace) = &mut exchange.trace {
+            let begun_ns = begun * 1_000;
+            if target.was_looked_up {
+                let what = Work::Lookup(Arc::clone(&target.host_header), target.address);
+                trace.record(what, begun_ns, chosen * 1_000);
+            }
+            trace.begin_attempt(&target.host_header, begun_ns, &mut exchange.request.fields);
+        }
         let mut attempt =
             Attempt { worker, service, gathered: &gathered, target: &target, websocket, reused: false };
         let result = attempt.run(exchange, down).await;
         let was_reused = attempt.reused;
         let answered = worker.now_us();
+        if let Some(trace) = &mut exchange.trace {
+            trace.end_attempt(result.as_ref().err().map(|failure| failure.reason));
+        }
         exchange.times.upstream_us = Some(exchange.elapsed_us(answered).saturating_sub(forwarded_us));
         let failure = match result {
             Ok((connection, body, reusable)) => {

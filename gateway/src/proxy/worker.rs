@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::client_address::Trust;
 use crate::clock::Clock;
+use crate::exchange::trace::Trace;
 use crate::exchange::{Exchange, Record, Spare};
 use crate::http::http1::parse::HeadLimits;
 use crate::net::deadline::Deadlines;
@@ -220,8 +221,11 @@ impl Worker {
         let chain = snapshot.chain(&exchange);
         let (passed, ended) = chain.outcome(chosen, exchange.outcome.ended_by);
         self.counters.count(&exchange, snapshot.stats(&exchange), passed, ended);
-        if chain.phases().contains(Phases::LOG) {
-            return chain.log(&Arc::new(Record::from(exchange)), chosen);
+        let sampled = exchange.trace.as_ref().is_some_and(|trace| trace.is_sampled());
+        if sampled || chain.phases().contains(Phases::LOG) {
+            let record = Arc::new(Record::from(exchange));
+            Trace::finish(&record);
+            return chain.log(&record, chosen);
         }
         let mut spares = self.spares.borrow_mut();
         if spares.len() < SPARES {

@@ -80,6 +80,6 @@ fn row(exchange: &Exchange) -> feed::Exchange {
         upstream_us: exchange.times.upstream_us.unwrap_or(0),
         request_bytes: exchange.times.request_bytes,
         response_bytes: exchange.times.response_bytes,
-        trace_id: String::new(),
+        trace_id: exchange.trace_id().map(|id| id.to_string()).unwrap_or_default(),
     }
 }

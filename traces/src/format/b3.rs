@@ -1,6 +1,8 @@
 //! Zipkin's B3: several headers (`X-B3-TraceId`, …), or one: `b3: <trace>-<span>[-<0|1|d>[-<parent>]]`, which may be
 //! no more than the decision. The one may also travel as the member `b3` of `tracestate`.
 
+use std::fmt::Write;
+
 use super::{Context, Onward, switch};
 use crate::ids;
 use crate::lines::{Header, Lines};
@@ -84,7 +86,8 @@ pub(super) fn write_single(onward: &Onward<'_>, set: &mut dyn FnMut(&str, &str))
     let decision = if onward.received.debug { "d" } else { onward.sampled_digit() };
     let mut text = format!("{}-{:016x}-{decision}", onward.sized_id(16), onward.span_id);
     if let Some(parent) = onward.parent_id {
-        text.push_str(&format!("-{parent:016x}"));
+        // Writing to a string can't fail.
+        let _ = write!(text, "-{parent:016x}");
     }
     set("b3", &text);
 }

@@ -1,4 +1,4 @@
-//! OpenTracing's: `ot-tracer-traceid`, `ot-tracer-spanid`, `ot-tracer-sampled`, with baggage in `ot-baggage-*`.
+//! `OpenTracing`'s: `ot-tracer-traceid`, `ot-tracer-spanid`, `ot-tracer-sampled`, with baggage in `ot-baggage-*`.
 
 use super::{Context, Onward, switch};
 use crate::ids;

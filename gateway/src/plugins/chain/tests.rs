@@ -89,7 +89,7 @@ impl Setup {
     }
 
     fn chain(&self) -> Arc<Chain> {
-        Chains::of(&self.instances).of_route(ROUTE, Some(SERVICE))
+        Chains::of(&self.instances, None).of_route(ROUTE, Some(SERVICE))
     }
 
     fn calls(&self) -> Vec<String> {
@@ -149,6 +149,7 @@ fn record() -> Arc<Record> {
         upstream_target: Vec::new(),
         correlation_id: None,
         sent: crate::exchange::Sent::default(),
+        trace: None,
     })
 }
 
@@ -299,7 +300,7 @@ fn routes_without_plugins_of_their_own_share_a_chain() {
     setup.add("acl", "all", scope("-"), Phases::ACCESS, Does::Pass);
     setup.add("http-log", "of service", scope("s"), Phases::LOG, Does::Pass);
     setup.add("rate-limiting", "of route", scope("r"), Phases::ACCESS, Does::Pass);
-    let chains = Chains::of(&setup.instances);
+    let chains = Chains::of(&setup.instances, None);
     let others = [4, 5].map(|route| chains.of_route(Uuid::from_u128(route), Some(SERVICE)));
     assert!(Arc::ptr_eq(&others[0], &others[1]));
     let bare = [4, 5].map(|route| chains.of_route(Uuid::from_u128(route), None));

@@ -63,6 +63,7 @@ fn log_code_looks_at_what_is_over() {
         upstream_target: Vec::new(),
         correlation_id: None,
         sent: crate::exchange::Sent::default(),
+        trace: None,
     };
     plugin.log(&Arc::new(record));
 }

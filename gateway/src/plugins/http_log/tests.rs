@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde_json::json;
@@ -141,6 +142,7 @@ fn record(target: &str) -> Arc<Exchange> {
         upstream_target: Vec::new(),
         correlation_id: None,
         sent: crate::exchange::Sent::default(),
+        trace: None,
     })
 }
 

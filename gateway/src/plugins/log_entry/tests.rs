@@ -42,6 +42,7 @@ fn proxied(request: &str) -> Record {
         upstream_target: b"/p?a=1".to_vec(),
         correlation_id: None,
         sent: Sent { content_length: Some(3), chunked: false, connection: Some("keep-alive") },
+        trace: None,
     }
 }
 

@@ -61,6 +61,18 @@ pub(super) struct Post {
 
 struct Names(Arc<dyn Resolve>);
 
+/// The URL of a collector, set as `setting`.
+///
+/// # Errors
+/// It is none that can be posted to.
+pub fn endpoint(setting: &str, text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{setting} is no URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => Err(format!("{setting} has the scheme {scheme}: use http or https")),
+    }
+}
+
 impl Target {
     /// For log lines: no credentials, and no query, which may hold some.
     pub fn label(&self) -> String {
