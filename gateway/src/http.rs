@@ -8,3 +8,4 @@ pub mod head;
 pub mod http1;
 pub mod name;
 pub mod query;
+pub mod target;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::args::{KubernetesArgs, LimitArgs, LogFormat, RunArgs};
 use crate::http::http1::parse::{HeadLimits, MOST_FIELDS};
-pub use self::tracing::TracingSettings;
+use crate::plugins::opentelemetry::process::TracingSettings;
 use crate::proxy::client_address::Trust;
 use crate::proxy::listener::ListenAddress;
 use crate::proxy::worker::{ConnectionLimits, Http2Limits, Timeouts, TrafficSettings};
@@ -88,7 +88,7 @@ impl Settings {
             health,
             workers,
             traffic: traffic(&args.limits, workers, trust)?,
-            tracing: TracingSettings::new(&args.tracing)?,
+            tracing: tracing::new(&args.tracing)?,
             dns: args.dns,
             shutdown_delay: Duration::from_secs(args.shutdown_delay),
             drain_deadline: Duration::from_secs(args.drain_deadline),

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::environment::Node;
-use super::log_entry::{self, as_in_kong};
+use super::log_entry::as_in_kong;
 use super::registry::Build;
 use super::{Flow, Phases, Plugin, exit_json};
 use crate::exchange::{Answer, Exchange};
 use crate::http::fields::Fields;
-use crate::http::query;
+use crate::http::{query, target};
 use crate::schema::Literal::{Bool, Int};
 use crate::schema::{PluginSchema, Record, boolean, field, integer, string, typedefs};
 
@@ -128,7 +128,7 @@ impl RequestTermination {
             },
             "request": {
                 "scheme": if exchange.client.tls.is_some() { "https" } else { "http" },
-                "host": log_entry::host(request.target(), &request.fields),
+                "host": target::host(request.target(), &request.fields),
                 "port": exchange.client.local.port(),
                 "headers": headers(&request.fields),
                 "query": arguments(request.query().unwrap_or_default()),

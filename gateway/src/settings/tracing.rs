@@ -4,51 +4,35 @@ use traces::{Format, environment};
 
 use crate::args::{TraceSampler, TracingArgs};
 use crate::exchange::trace::{Instruments, Parent, Propagation, Sampler, Share};
+use crate::plugins::opentelemetry::process::TracingSettings;
 
-/// What the process does where no plugin traces, and what plugins take from it.
-#[derive(Debug, Clone)]
-pub struct TracingSettings {
-    /// Where spans of all requests are sent, if anywhere: the whole URL.
-    pub endpoint: Option<String>,
-    pub headers: Vec<(String, String)>,
-    pub service_name: String,
-    /// Without the service's name.
-    pub attributes: Vec<(String, String)>,
-    pub sampler: Sampler,
-    pub propagation: Propagation,
-    pub instruments: Instruments,
-    /// For plugins that say nothing.
-    pub sampling_rate: f64,
-}
-
-impl TracingSettings {
-    pub(super) fn new(args: &TracingArgs) -> Result<TracingSettings, String> {
-        let endpoint =
-            environment::endpoint(args.otlp_traces_endpoint.as_deref(), args.otlp_endpoint.as_deref());
-        let pairs = |flag: &str, text: &str| {
-            environment::pairs(text).map_err(|error| format!("{flag}: {error}, such as a=1,b=2"))
-        };
-        let (mut named, attributes): (Vec<_>, Vec<_>) =
-            pairs("--resource-attributes", &args.resource_attributes)?
-                .into_iter()
-                .partition(|(key, _)| key == "service.name");
-        let service_name = args.service_name.clone().filter(|name| !name.is_empty());
-        let service_name = service_name.or_else(|| named.pop().map(|(_, name)| name));
-        let instruments = match &*args.tracing_instrumentations {
-            [] if endpoint.is_some() => Instruments::ALL,
-            kinds => instruments(kinds)?,
-        };
-        Ok(TracingSettings {
-            headers: pairs("--otlp-headers", &args.otlp_headers)?,
-            service_name: service_name.unwrap_or_else(|| "kong".to_owned()),
-            attributes,
-            sampler: sampler(args.trace_sampler, args.trace_sampling_ratio),
-            propagation: Propagation::everything(&formats(&args.trace_propagation)?),
-            instruments,
-            sampling_rate: args.tracing_sampling_rate,
-            endpoint,
-        })
-    }
+/// # Errors
+/// Names the flag and what it accepts.
+pub(super) fn new(args: &TracingArgs) -> Result<TracingSettings, String> {
+    let endpoint = environment::endpoint(args.otlp_traces_endpoint.as_deref(), args.otlp_endpoint.as_deref());
+    let pairs = |flag: &str, text: &str| {
+        environment::pairs(text).map_err(|error| format!("{flag}: {error}, such as a=1,b=2"))
+    };
+    let (mut named, attributes): (Vec<_>, Vec<_>) =
+        pairs("--resource-attributes", &args.resource_attributes)?
+            .into_iter()
+            .partition(|(key, _)| key == "service.name");
+    let service_name = args.service_name.clone().filter(|name| !name.is_empty());
+    let service_name = service_name.or_else(|| named.pop().map(|(_, name)| name));
+    let instruments = match &*args.tracing_instrumentations {
+        [] if endpoint.is_some() => Instruments::ALL,
+        kinds => instruments(kinds)?,
+    };
+    Ok(TracingSettings {
+        headers: pairs("--otlp-headers", &args.otlp_headers)?,
+        service_name: service_name.unwrap_or_else(|| "kong".to_owned()),
+        attributes,
+        sampler: sampler(args.trace_sampler, args.trace_sampling_ratio),
+        propagation: Propagation::everything(&formats(&args.trace_propagation)?),
+        instruments,
+        sampling_rate: args.tracing_sampling_rate,
+        endpoint,
+    })
 }
 
 fn sampler(kind: TraceSampler, ratio: f64) -> Sampler {
@@ -127,7 +111,7 @@ mod tests {
         let Command::Run(args) = Cli::try_parse_from(line).map_err(|error| error.to_string())?.command else {
             unreachable!("`run` was asked for")
         };
-        TracingSettings::new(&args.tracing)
+        new(&args.tracing)
     }
 
     #[test]

@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("overload", &[]),
     ("args", &[]),
     ("http", &[]),
-    ("exchange", &["http", "model"]),
+    ("exchange", &["clock", "http", "model"]),
     ("schema", &["model"]),
     // The control plane, which ends in a model.
     ("objects", &[]),
@@ -25,9 +25,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The data plane, which begins with one.
     ("net", &["http"]),
     ("routing", &["http", "model"]),
-    ("plugins", &["clock", "exchange", "http", "model", "net", "schema"]),
+    ("plugins", &["clock", "exchange", "http", "model", "net", "schema", "telemetry"]),
     ("upstream", &["clock", "exchange", "http", "model", "net", "telemetry"]),
-    ("telemetry", &["exchange", "http"]),
+    ("telemetry", &["exchange", "http", "model"]),
     ("snapshot", &["clock", "exchange", "http", "model", "plugins", "routing", "telemetry", "upstream"]),
     (
         "proxy",
@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // What joins them. Settings fill in what the data plane declares.
-    ("settings", &["args", "http", "proxy", "upstream"]),
+    ("settings", &["args", "exchange", "http", "plugins", "proxy", "upstream"]),
     ("threads", &["clock", "overload", "proxy", "settings", "snapshot", "telemetry", "upstream"]),
     ("admin", &["clock", "model", "plugins", "readiness", "schema", "snapshot", "telemetry", "upstream"]),
     (

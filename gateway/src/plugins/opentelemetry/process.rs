@@ -6,10 +6,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{collector, speaker, target};
-use crate::exchange::trace::Tracing;
+use crate::exchange::trace::{Instruments, Propagation, Sampler, Tracing};
 use crate::plugins::environment::{Environment, Node};
 use crate::plugins::outbox::{Limits, Settings, Target, endpoint};
-use crate::settings::TracingSettings;
 use crate::telemetry::spans::Vocabulary;
 
 /// Spans that wait at most, and their bytes.
@@ -23,6 +22,22 @@ const LIMITS: Limits = Limits {
     max_retry_delay: Duration::from_secs(5),
     unlimited: false,
 };
+
+/// What the process does where no plugin traces, and what plugins take from it.
+#[derive(Debug, Clone)]
+pub struct TracingSettings {
+    /// Where spans of all requests are sent, if anywhere: the whole URL.
+    pub endpoint: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub service_name: String,
+    /// Without the service's name.
+    pub attributes: Vec<(String, String)>,
+    pub sampler: Sampler,
+    pub propagation: Propagation,
+    pub instruments: Instruments,
+    /// For plugins that say nothing.
+    pub sampling_rate: f64,
+}
 
 impl Environment {
     /// Has the process trace as it was told to.

@@ -8,7 +8,7 @@ use opentelemetry_sdk::trace::SpanData;
 use super::{Spans, address, host_name, lossy, number, route_path, text};
 use crate::exchange::Record;
 use crate::exchange::trace::{Trace, Work};
-use crate::plugins::log_entry::{host, resource};
+use crate::http::target::{host, resource};
 
 pub(super) fn spans(record: &Record, trace: &Trace) -> Vec<SpanData> {
     let mut spans = Spans::of(record, trace);

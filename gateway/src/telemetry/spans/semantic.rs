@@ -12,7 +12,7 @@ use crate::exchange::Record;
 use crate::exchange::trace::{Trace, Work};
 use crate::http::head::Method;
 use crate::http::name::Name;
-use crate::plugins::log_entry::{host, resource};
+use crate::http::target::{host, resource};
 
 /// Steps that took less, in nanoseconds, are left out: a trace is read for what took time.
 const NEGLIGIBLE_NS: u64 = 1_000;

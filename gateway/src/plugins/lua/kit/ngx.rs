@@ -7,8 +7,7 @@ use mlua::{Lua, LuaString, Result, Table, Value};
 use super::client::address;
 use super::request::{argument, encode, host, port, scheme};
 use super::{Subject, header, subject};
-use crate::http::query;
-use crate::plugins::log_entry;
+use crate::http::{query, target};
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let ngx = lua.create_table()?;
@@ -70,7 +69,7 @@ fn variable(lua: &Lua, it: &Subject, name: &str) -> Result<Value> {
     }
     match name {
         "request_method" => bytes(it.request.method_bytes()),
-        "request_uri" => bytes(log_entry::resource(it.request.target())),
+        "request_uri" => bytes(target::resource(it.request.target())),
         "uri" => bytes(it.path.as_bytes()),
         "args" | "query_string" => it.request.query().map_or(Ok(Value::Nil), bytes),
         "scheme" => bytes(scheme(it).as_bytes()),

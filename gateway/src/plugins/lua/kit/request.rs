@@ -8,8 +8,7 @@ use serde_json::Value as Json;
 use super::{Functions, Subject, grouped, header, headers};
 use crate::http::head::Version;
 use crate::http::name::Name;
-use crate::http::query;
-use crate::plugins::log_entry;
+use crate::http::{query, target};
 
 pub(super) fn table(lua: &Lua) -> Result<Table> {
     let functions = Functions::new(lua)?
@@ -30,9 +29,7 @@ pub(super) fn table(lua: &Lua) -> Result<Table> {
         })?
         .reads("get_path", |_, it, ()| Ok(it.path.clone()))?
         .reads("get_raw_path", |lua, it, ()| lua.create_string(it.request.path()))?
-        .reads("get_path_with_query", |lua, it, ()| {
-            lua.create_string(log_entry::resource(it.request.target()))
-        })?
+        .reads("get_path_with_query", |lua, it, ()| lua.create_string(target::resource(it.request.target())))?
         .reads("get_raw_query", |lua, it, ()| lua.create_string(it.request.query().unwrap_or_default()))?
         .reads("get_query", |lua, it, _most: Option<usize>| {
             let arguments = query::arguments(it.request.query().unwrap_or_default());
@@ -57,7 +54,7 @@ pub(super) fn scheme(it: &Subject) -> &'static str {
 }
 
 pub(super) fn host(it: &Subject) -> String {
-    log_entry::host(it.request.target(), &it.request.fields)
+    target::host(it.request.target(), &it.request.fields)
 }
 
 pub(super) fn port(it: &Subject) -> Option<u16> {
