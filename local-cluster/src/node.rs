@@ -21,6 +21,7 @@ pub mod port_map;
 mod probe;
 mod processes;
 mod published_files;
+mod routes;
 mod runtime;
 mod service_address;
 mod settings_data;
@@ -207,7 +208,8 @@ impl Node {
         let shared = Shared::new(objects, settings, Arc::clone(&addresses), Box::new(runtime));
         tasks.spawn(pods::run(Arc::clone(&shared)));
         let connections = CancellationToken::new();
-        let services = ServiceAddresses::new(objects, addresses, connections.clone());
+        let services =
+            ServiceAddresses::new(objects, addresses, Arc::clone(&shared.routes), connections.clone());
         tasks.spawn(reconciler::run(objects.clone(), Box::new(services)));
         Ok(Node { shared, name_server, tasks, _connections: connections.drop_guard() })
     }

@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::NodeSettings;
 use super::addresses::Addresses;
 use super::pod::{Pod, live, refresh};
+use super::routes::Routes;
 use super::runtime::Runtime;
 use crate::events::Events;
 use crate::kinds::{self, is_going, name, namespace, stamp, text, typed, uid};
@@ -26,6 +27,11 @@ use crate::objects::{Change, Object, Objects, Part};
 /// Tokens in volumes are looked after this often, besides every change of a ConfigMap or Secret.
 const REFRESH: Duration = Duration::from_mins(1);
 
+/// How long a pod waits until no Service leads to it, how often it looks, and how long others then have.
+const LEAVE_LIMIT: Duration = Duration::from_secs(1);
+const ROUTES_PACE: Duration = Duration::from_millis(5);
+const FOLLOWERS: Duration = Duration::from_millis(100);
+
 /// What everything on the node shares.
 pub(crate) struct Shared {
     pub(super) objects: Objects,
@@ -34,6 +40,7 @@ pub(crate) struct Shared {
     pub(super) addresses: Arc<Addresses>,
     pub(super) runtime: Box<dyn Runtime>,
     pub(super) stopping: CancellationToken,
+    pub(super) routes: Arc<Routes>,
     pods: Mutex<HashMap<String, Running>>,
 }
 
@@ -57,6 +64,7 @@ impl Shared {
             addresses,
             runtime,
             stopping: CancellationToken::new(),
+            routes: Arc::default(),
             pods: Mutex::default(),
         })
     }
@@ -186,9 +194,34 @@ fn update(node: &Arc<Shared>, object: Object) {
     if is_going(&object) {
         let seconds = object["metadata"]["deletionGracePeriodSeconds"].as_u64();
         let grace = seconds.map_or_else(|| running.pod.grace(), Duration::from_secs);
-        running.pod.stop_by(Instant::now() + grace);
+        let deadline = Instant::now() + grace;
+        if is_going(&running.newest.borrow()) {
+            // Asked again, with less time.
+            running.pod.stop_by(deadline);
+        } else {
+            tokio::spawn(stop_out_of_service(Arc::clone(node), Arc::clone(&running.pod), deadline));
+        }
     }
     running.newest.send_replace(object);
+}
+
+/// Asks a pod to stop when no Service leads to it any more, and whoever else follows the endpoints, such as a
+/// gateway, has had a moment. Elsewhere this is a race that pods must win with a `preStop` hook.
+async fn stop_out_of_service(node: Arc<Shared>, pod: Arc<Pod>, deadline: Instant) {
+    let grace = deadline.saturating_duration_since(Instant::now());
+    let leave = async {
+        let mut pace = interval(ROUTES_PACE);
+        let mut led = false;
+        while node.routes.lead_to(&pod.place()) {
+            led = true;
+            pace.tick().await;
+        }
+        if led {
+            sleep(FOLLOWERS).await;
+        }
+    };
+    let _ = timeout(LEAVE_LIMIT.min(grace / 2), leave).await;
+    pod.stop_by(deadline);
 }
 
 async fn live_and_leave(node: Arc<Shared>, pod: Arc<Pod>) {

@@ -29,6 +29,11 @@ impl PortMap {
         self.0.get(&port).copied().unwrap_or(port)
     }
 
+    /// Whether this is the port to connect to for one of the pod's ports.
+    pub fn has_outside(&self, port: i32) -> bool {
+        self.0.values().any(|outside| *outside == port)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -11,7 +11,7 @@
 //! Event, by the annotation `local-cluster/ports` and, for a load balancer, by the `ports` of its status.
 //! Only TCP is forwarded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::addresses::{Addresses, Use};
 use super::forwarder::{CONNECTIONS, Forwarder, Targets};
 use super::port_map::{ANNOTATION, PortMap};
+use super::routes::Routes;
 use crate::controllers::reconciler::{Key, Reconciler, Source};
 use crate::events::Events;
 use crate::failure::Failure;
@@ -42,6 +43,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct ServiceAddresses {
     addresses: Arc<Addresses>,
+    routes: Arc<Routes>,
     events: Events,
     room: Arc<Semaphore>,
     end: CancellationToken,
@@ -64,10 +66,12 @@ impl ServiceAddresses {
     pub(super) fn new(
         objects: &Objects,
         addresses: Arc<Addresses>,
+        routes: Arc<Routes>,
         end: CancellationToken,
     ) -> ServiceAddresses {
         ServiceAddresses {
             addresses,
+            routes,
             events: Events::new(objects, "service-controller"),
             room: Arc::new(Semaphore::new(CONNECTIONS)),
             end,
@@ -109,7 +113,7 @@ impl Reconciler for ServiceAddresses {
         uid(&service).clone_into(&mut running.uid);
         let service = self.assign(objects, &service, running)?;
         let Some(spec) = typed::<Service>(&service).and_then(|service| service.spec) else { return Ok(None) };
-        running.aim(objects, key, &spec);
+        self.routes.set(key, running.aim(objects, key, &spec));
         let wanted = running.wanted(&spec);
         let failed = self.listen(&service, running, &wanted);
         self.tell(objects, &service, &spec, running)?;
@@ -119,6 +123,7 @@ impl Reconciler for ServiceAddresses {
 
 impl ServiceAddresses {
     fn forget(&self, key: &Key) {
+        self.routes.forget(key);
         if let Some(running) = self.running.lock().remove(key) {
             drop(running.forwarders);
             running
@@ -298,8 +303,8 @@ impl Running {
         wanted
     }
 
-    /// Points every port at the pods that its slices name.
-    fn aim(&mut self, objects: &Objects, key: &Key, spec: &ServiceSpec) {
+    /// Points every port at the pods that its slices name, and gives those that are ready.
+    fn aim(&mut self, objects: &Objects, key: &Key, spec: &ServiceSpec) -> BTreeSet<SocketAddr> {
         let mut slices = objects.list(&kinds::endpoint_slices(), Some(&key.namespace));
         slices.retain(|slice| slice["metadata"]["labels"][SERVICE_NAME] == key.name.as_str());
         let affinity = (spec.session_affinity.as_deref() == Some("ClientIP")).then(|| {
@@ -307,17 +312,22 @@ impl Running {
             let seconds = config.and_then(|config| config.timeout_seconds).unwrap_or(10_800);
             Duration::from_secs(seconds.max(0).unsigned_abs().into())
         });
+        let mut all_ready = BTreeSet::new();
         for port in spec.ports.iter().flatten() {
             let name = port.name.clone().unwrap_or_default();
-            let targets = targets(&slices, &name);
-            self.targets.entry(name).or_default().set(targets, affinity);
+            let (ready, ending) = endpoints(&slices, &name);
+            all_ready.extend(ready.iter().copied());
+            // Those that are ending still serve: better than nobody.
+            let targets = if ready.is_empty() { ending } else { ready };
+            self.targets.entry(name).or_default().set(targets.into_iter().collect(), affinity);
         }
+        all_ready
     }
 }
 
-/// The addresses behind a port: those that are ready; if there is none, those that are ending and still serve.
-fn targets(slices: &[Object], name: &str) -> Vec<SocketAddr> {
-    let (mut ready, mut ending) = (Vec::new(), Vec::new());
+/// The addresses behind a port: those that are ready, and those that are ending and still serve.
+fn endpoints(slices: &[Object], name: &str) -> (BTreeSet<SocketAddr>, BTreeSet<SocketAddr>) {
+    let (mut ready, mut ending) = (BTreeSet::new(), BTreeSet::new());
     for slice in slices {
         let mut ports = slice["ports"].as_array().into_iter().flatten();
         let port =
@@ -336,9 +346,7 @@ fn targets(slices: &[Object], name: &str) -> Vec<SocketAddr> {
             }
         }
     }
-    let mut targets = if ready.is_empty() { ending } else { ready };
-    targets.sort_unstable();
-    targets
+    (ready, ending)
 }
 
 fn is_tcp(port: &ServicePort) -> bool {

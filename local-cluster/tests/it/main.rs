@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod article;
+mod kubectl;
 mod machine;
 mod pods;

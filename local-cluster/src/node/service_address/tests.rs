@@ -14,7 +14,7 @@ impl Cluster {
     fn new(sharing: Sharing, spec: Value) -> Cluster {
         let objects = Objects::default();
         let addresses = Arc::new(Addresses::claim(sharing).unwrap());
-        let services = ServiceAddresses::new(&objects, addresses, CancellationToken::new());
+        let services = ServiceAddresses::new(&objects, addresses, Arc::default(), CancellationToken::new());
         let mut service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "default", "name": "echo"},
             "spec": {"ports": [{"name": "http", "port": 18_080, "protocol": "TCP"}]},
