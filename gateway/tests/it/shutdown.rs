@@ -165,8 +165,8 @@ const EMPTY: &str = "_format_version: \"3.0\"\n";
 async fn what_cannot_start_says_why_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let file = config(&folder, EMPTY);
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = other.local_addr().unwrap().to_string();
     let free = "127.0.0.1:0";
     let run = |http: &'static str, admin: &'static str, file: &str| -> Vec<String> {
         let all = ["run", "--config", file, "--http", http, "--https", "off", "--admin", admin];
@@ -176,9 +176,7 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     for (arguments, hint) in [(http, "choose another port"), (admin, "--admin")] {
         let arguments: Vec<&str> =
             arguments.iter().map(|text| if text == "TAKEN" { taken.as_str() } else { text }).collect();
-        let held = std::net::TcpListener::bind(&taken);
         let (code, said) = outcome(&arguments).await;
-        drop(held);
         assert_eq!(code, 3, "{said}");
         assert!(said.contains(&taken) && said.contains("another process") && said.contains(hint), "{said}");
     }
@@ -189,7 +187,8 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("nmae") && said.contains("unknown field"), "{said}");
 
-    let (code, said) = outcome(&["run", "--config", "/nowhere.yml", "--http", free, "--admin", free]).await;
+    let nowhere = ["run", "--config", "/nowhere.yml", "--http", free, "--https", "off", "--admin", free];
+    let (code, said) = outcome(&nowhere).await;
     assert_eq!(code, 3, "{said}");
     assert!(said.contains("failed to read /nowhere.yml"), "{said}");
 
