@@ -357,6 +357,11 @@ fn path_length(target: &[u8]) -> usize {
 }
 
 impl Matched {
+    /// Whether its service is spoken to over HTTP/2.
+    pub fn speaks_grpc(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.protocol.is_grpc())
+    }
+
     /// A match of a route as a whole: no path of it took part.
     pub fn whole(route: Arc<Route>, service: Option<Arc<Service>>) -> Matched {
         let (captures, named_captures) = Default::default();

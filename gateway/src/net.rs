@@ -3,6 +3,7 @@
 //! Everything here belongs to one worker's thread; nothing locks.
 
 pub mod deadline;
+pub mod http2;
 pub mod io;
 pub mod trust;
 pub mod wire;

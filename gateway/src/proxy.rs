@@ -13,6 +13,7 @@ pub mod headers;
 pub mod http1;
 pub mod http2;
 pub mod intake;
+mod leg;
 pub mod listener;
 pub mod protocol;
 pub mod proxy_protocol;

@@ -202,7 +202,7 @@ impl Run {
                     if changed.is_err() { return Ok(()); }
                     break;
                 }
-                _ = housekeeping.tick() => worker.pool.evict(worker.deadlines.now_ms()),
+                _ = housekeeping.tick() => worker.tidy(),
             }
         }
         worker.drain();

@@ -6,5 +6,6 @@ pub mod connect;
 pub mod dns;
 pub mod group;
 pub mod health;
+pub mod http2;
 pub mod pool;
 pub mod probe;

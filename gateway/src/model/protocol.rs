@@ -62,6 +62,11 @@ impl Protocol {
         )
     }
 
+    /// Whether it is spoken over HTTP/2 and nothing else.
+    pub fn is_grpc(self) -> bool {
+        matches!(self, Protocol::Grpc | Protocol::Grpcs)
+    }
+
     /// The port that is left out of a Host header.
     pub fn default_port(self) -> u16 {
         if self.is_tls() { 443 } else { 80 }

@@ -176,7 +176,7 @@ impl<D: Downstream> Reply<'_, D> {
         exchange.outcome.source = Source::Service;
         let announced =
             exchange.response.fields.get_str(Name::ContentLength).and_then(|text| text.parse().ok());
-        headers::clean_upstream_answer(exchange, "1.1", upstream.websocket);
+        headers::clean_upstream_answer(exchange, upstream.connection.leg.protocol(), upstream.websocket);
         self.header_filter();
         headers::add_gateway_lines(self.exchange, true);
         let length = match announced {
@@ -184,7 +184,7 @@ impl<D: Downstream> Reply<'_, D> {
                 Length::Absent(announced.filter(|_| may_announce_length(self.exchange)))
             }
             Some(length) => Length::Known(length),
-            None if upstream.body.is_done() => Length::Known(0),
+            None if upstream.connection.leg.body_done() => Length::Known(0),
             None => Length::Unknown,
         };
         let idle_ms = u64::from(upstream.service.read_timeout);
@@ -205,7 +205,7 @@ impl<D: Downstream> Reply<'_, D> {
                     &upstream.service,
                     worker,
                     down,
-                    &mut upstream.connection.wire,
+                    &mut upstream.connection.leg,
                 )
             {
                 upstream.reusable = false;
@@ -239,12 +239,7 @@ impl<D: Downstream> Reply<'_, D> {
                         }
                     }
                 }
-                let read = upstream.connection.wire.poll_body(
-                    context,
-                    &mut scratch,
-                    down.deadline(),
-                    &mut upstream.body,
-                );
+                let read = upstream.connection.leg.poll_body(context, &mut scratch, down.deadline());
                 let piece = match read {
                     Poll::Ready(Ok(piece)) => Some(piece),
                     Poll::Ready(Err(error)) if begun => return Poll::Ready(Err(cut_off(&error))),
@@ -297,23 +292,19 @@ impl<D: Downstream> Reply<'_, D> {
             self.tunnel(&mut upstream).await;
         } else if result.is_ok() && upstream.reusable && upstream.connection.sending.is_over() {
             let now_ms = self.worker.deadlines.now_ms();
-            let Connection { wire, destination, requests, .. } = upstream.connection;
-            self.worker.pool.put(destination, wire, requests, now_ms);
+            let Connection { leg, destination, requests, .. } = upstream.connection;
+            if let Some(wire) = leg.into_wire() {
+                self.worker.pool.put(destination, wire, requests, now_ms);
+            }
         }
         result
     }
 
     async fn tunnel(&mut self, upstream: &mut Answering) {
         let deadline = self.worker.deadlines.register();
-        let Some(client) = self.down.wire() else { return };
-        upgrade::tunnel(
-            self.worker,
-            client,
-            &mut upstream.connection.wire,
-            &deadline,
-            u64::from(upstream.service.read_timeout),
-        )
-        .await;
+        let (Some(client), Some(target)) = (self.down.wire(), upstream.connection.leg.wire()) else { return };
+        upgrade::tunnel(self.worker, client, target, &deadline, u64::from(upstream.service.read_timeout))
+            .await;
     }
 
     /// No upstream has answered.

@@ -14,20 +14,20 @@ use bytes::Bytes;
 use super::downstream::{Announced, Downstream};
 use super::failure::{Failure, Progress};
 use super::headers::{self, Onward};
+use super::leg::Leg;
 use super::upgrade;
 use super::worker::Worker;
 use crate::exchange::trace::Work;
-use crate::exchange::{Exchange, Try};
+use crate::exchange::{Exchange, Matched, Try};
 use crate::http::head::{Method, ResponseHead, Version};
-use crate::http::http1::decode::BodyDecoder;
-use crate::http::http1::framing::{self, Framing};
-use crate::http::http1::parse;
+use crate::http::http1::framing::Framing;
 use crate::http::name::Name;
 use crate::model::Service;
 use crate::net::wire::{Wire, WireError};
 use crate::snapshot::{CompiledService, Place};
 use crate::upstream::choose::{Chooser, NoTarget, Target, Tried};
 use crate::upstream::connect;
+use crate::upstream::http2::Call;
 use crate::upstream::pool::Destination;
 
 /// A request body up to this size is read before a target is chosen: a slow client then costs no upstream
@@ -39,7 +39,6 @@ const MOST_INTERIM: u32 = 16;
 /// An upstream that has begun to answer: its head is in `exchange.response`, the body still to come.
 pub struct Answering {
     pub connection: Connection,
-    pub body: BodyDecoder,
     /// The connection may carry another request afterwards.
     pub reusable: bool,
     /// The upstream agreed to speak WebSocket.
@@ -54,7 +53,7 @@ pub struct Answering {
 
 /// A connection to a target, with the request's body still going out over it.
 pub struct Connection {
-    pub wire: Wire,
+    pub leg: Leg,
     pub destination: Destination,
     pub requests: u32,
     pub sending: Sending,
@@ -62,7 +61,6 @@ pub struct Connection {
 
 /// The request's body on its way to the upstream.
 pub struct Sending {
-    framing: Framing,
     done: bool,
     /// The upstream takes no more; it may have answered already.
     refused: bool,
@@ -136,8 +134,15 @@ pub async fn request<D: Downstream>(
             }
             trace.begin_attempt(&target.host_header, begun_ns, &mut exchange.request.fields);
         }
-        let mut attempt =
-            Attempt { worker, service, gathered: &gathered, target: &target, websocket, reused: false };
+        let mut attempt = Attempt {
+            worker,
+            service,
+            gathered: &gathered,
+            target: &target,
+            websocket,
+            reused: false,
+            sent_before: 0,
+        };
         let result = attempt.run(exchange, down).await;
         let was_reused = attempt.reused;
         let answered = worker.now_us();
@@ -146,14 +151,14 @@ pub async fn request<D: Downstream>(
         }
         exchange.times.upstream_us = Some(exchange.elapsed_us(answered).saturating_sub(forwarded_us));
         let failure = match result {
-            Ok((connection, body, reusable)) => {
+            Ok((connection, reusable)) => {
                 let status = exchange.response.status;
                 if let Some(last) = exchange.tries.last_mut() {
                     last.status = Some(status);
                 }
                 let took = Duration::from_micros(answered.saturating_sub(chosen));
                 target.answered(status, took, worker.deadlines.now_ms());
-                return Ok(Answering::new(connection, body, reusable, service, exchange, target, answered));
+                return Ok(Answering::new(connection, reusable, service, exchange, target, answered));
             }
             Err(failure) => failure,
         };
@@ -247,7 +252,9 @@ async fn gather<D: Downstream>(
         return Ok(Gathered { bytes: Bytes::new(), framing, complete: false });
     }
     // Without buffering what has come already is taken, and nothing waited for.
-    let waits = exchange.route().is_some_and(|route| route.request_buffering);
+    // Nothing waits for the end of a stream of messages either.
+    let streams = exchange.matched.as_ref().is_some_and(Matched::speaks_grpc);
+    let waits = !streams && exchange.route().is_some_and(|route| route.request_buffering);
     let (bytes, complete) = read_body(worker, down, BUFFERED, waits, exchange.body_limit).await?;
     let framing = if complete { Framing::Length(bytes.len() as u64) } else { framing };
     Ok(Gathered { bytes: bytes.into(), framing, complete })
@@ -307,8 +314,10 @@ struct Attempt<'a> {
     gathered: &'a Gathered,
     target: &'a Target,
     websocket: bool,
-    /// The connection came from the pool.
+    /// The connection was there before.
     reused: bool,
+    /// Bytes that had gone over it.
+    sent_before: u64,
 }
 
 impl Attempt<'_> {
@@ -316,33 +325,10 @@ impl Attempt<'_> {
         &mut self,
         exchange: &mut Exchange,
         down: &mut D,
-    ) -> Result<(Connection, BodyDecoder, bool), Failure> {
-        let service = &self.service.service;
-        let tls = self.service.tls.as_ref();
-        let destination =
-            Destination { address: self.target.address, tls: tls.map_or(0, |tls| tls.identity) };
-        let (mut wire, requests) = if let Some(lent) = self.worker.pool.take(destination) {
-            self.reused = true;
-            (lent.wire, lent.requests)
-        } else {
-            let timeout_ms = u64::from(service.connect_timeout);
-            let connecting = connect::connect(self.target.address, tls, down.deadline(), timeout_ms);
-            let io = connecting
-                .await
-                .map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))?;
-            (Wire::new(io), 0)
-        };
-        let keeps_host = exchange.route().is_some_and(|route| route.preserve_host);
-        let clients = exchange.request.fields.get(Name::Host).filter(|_| keeps_host);
-        let onward = Onward {
-            host: clients.unwrap_or(self.target.host_header.as_bytes()),
-            framing: self.gathered.framing,
-            prefix: exchange.stripped_prefix(),
-            websocket: self.websocket,
-        };
-        headers::to_upstream(wire.output(), exchange, &onward);
+    ) -> Result<(Connection, bool), Failure> {
+        let (mut leg, destination, requests) = self.open(exchange, down).await?;
+        self.sent_before = leg.bytes_out();
         let mut sending = Sending {
-            framing: self.gathered.framing,
             done: self.gathered.complete,
             refused: false,
             allowance: exchange.body_limit.unwrap_or(u64::MAX),
@@ -350,17 +336,70 @@ impl Attempt<'_> {
             since: 0,
             received: 0,
         };
-        self.exchange_heads(exchange, down, &mut wire, &mut sending).await?;
+        self.exchange_heads(exchange, down, &mut leg, &mut sending).await?;
         let head = &exchange.response;
-        let framing = framing::of_response(exchange.request.method(), head)
-            .map_err(|error| invalid(error.to_string()))?;
+        let ends_by_itself =
+            leg.begin_body(exchange.request.method(), head).map_err(|error| invalid(error.to_string()))?;
         let keeps_alive = match head.version {
             Version::Http10 => headers::connection_lists(&head.fields, b"keep-alive"),
             _ => !headers::connection_lists(&head.fields, b"close"),
         };
-        let reusable = framing != Framing::UntilClose && head.status != 101 && keeps_alive;
-        let connection = Connection { wire, destination, requests: requests + 1, sending };
-        Ok((connection, BodyDecoder::new(framing), reusable))
+        let reusable = ends_by_itself && head.status != 101 && keeps_alive;
+        Ok((Connection { leg, destination, requests: requests + 1, sending }, reusable))
+    }
+
+    /// A connection to the target that has been given the head of the request, and how many requests it has carried
+    /// before.
+    async fn open<D: Downstream>(
+        &mut self,
+        exchange: &Exchange,
+        down: &mut D,
+    ) -> Result<(Leg, Destination, u32), Failure> {
+        let service = &self.service.service;
+        let tls = self.service.tls.as_ref();
+        let destination =
+            Destination { address: self.target.address, tls: tls.map_or(0, |tls| tls.identity) };
+        let framing = self.gathered.framing;
+        let keeps_host = exchange.route().is_some_and(|route| route.preserve_host);
+        let clients = exchange.request.fields.get(Name::Host).filter(|_| keeps_host);
+        let onward = Onward {
+            host: clients.unwrap_or(self.target.host_header.as_bytes()),
+            framing,
+            prefix: exchange.stripped_prefix(),
+            websocket: self.websocket,
+        };
+        let timeout_ms = u64::from(service.connect_timeout);
+        let connect = async |down: &mut D| {
+            let connecting = connect::connect(self.target.address, tls, down.deadline(), timeout_ms);
+            connecting.await.map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))
+        };
+        if !service.protocol.is_grpc() {
+            let (mut wire, requests) = match self.worker.pool.take(destination) {
+                Some(lent) => {
+                    self.reused = true;
+                    (lent.wire, lent.requests)
+                }
+                None => (Wire::new(connect(down).await?), 0),
+            };
+            headers::to_upstream(wire.output(), exchange, &onward);
+            return Ok((Leg::http1(wire, framing), destination, requests));
+        }
+        let sender = if let Some(sender) = self.worker.shared.get(destination) {
+            self.reused = true;
+            sender
+        } else {
+            let io = connect(down).await?;
+            let begun = self.worker.shared.begin(destination, io).await;
+            begun.map_err(|error| {
+                let detail = format!("{}: {error}", self.target.address);
+                Failure::new(Reason::UpstreamInvalid, detail, Progress::NotSent)
+            })?
+        };
+        let mut head = Vec::new();
+        headers::to_upstream(&mut head, exchange, &onward);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let call = Call::new(sender, &head, scheme, framing).map_err(invalid)?;
+        Ok((Leg::http2(call), destination, 0))
     }
 
     /// Sends the request and reads until the final answer's head is there.
@@ -368,7 +407,7 @@ impl Attempt<'_> {
         &self,
         exchange: &mut Exchange,
         down: &mut D,
-        wire: &mut Wire,
+        leg: &mut Leg,
         sending: &mut Sending,
     ) -> Result<(), Failure> {
         let service = &self.service.service;
@@ -385,23 +424,22 @@ impl Attempt<'_> {
                 } else {
                     self.worker.settings.timeouts.body_ms
                 });
-                if wire.send(context, sending.framing, &self.gathered.bytes).is_err() {
+                if leg.send(context, &self.gathered.bytes).is_err() {
                     sending.refused = true;
                 }
-                if sending.done && wire.end(context, sending.framing, None).is_err() {
+                if sending.done && leg.end(context).is_err() {
                     sending.refused = true;
                 }
             }
-            if !sending.done || wire.has_unsent() {
-                match sending.advance(context, &mut scratch, service, self.worker, down, wire) {
+            if !sending.done || leg.has_unsent() {
+                match sending.advance(context, &mut scratch, service, self.worker, down, leg) {
                     Poll::Ready(Ok(())) => down.deadline().set(read_ms),
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                     Poll::Pending => {}
                 }
             }
             loop {
-                let parse = |bytes: &[u8]| parse::response(bytes, &mut head, &limits);
-                match wire.poll_head(context, &mut scratch, down.deadline(), parse) {
+                match leg.poll_head(context, &mut scratch, down.deadline(), &mut head, &limits) {
                     Poll::Ready(Ok(())) if is_interim(&head) => {
                         interim += 1;
                         if interim > MOST_INTERIM {
@@ -417,7 +455,7 @@ impl Attempt<'_> {
                     }
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                     Poll::Ready(Err(error)) => {
-                        return Poll::Ready(Err(self.upstream_failure(error, sending, wire)));
+                        return Poll::Ready(Err(self.upstream_failure(error, sending, leg)));
                     }
                     Poll::Pending => break,
                 }
@@ -432,10 +470,12 @@ impl Attempt<'_> {
         result
     }
 
-    fn upstream_failure(&self, error: WireError, sending: &Sending, wire: &Wire) -> Failure {
+    fn upstream_failure(&self, error: WireError, sending: &Sending, leg: &Leg) -> Failure {
         let address = self.target.address;
-        // A reused connection that ends before it took anything was dead before we knew.
-        let progress = if self.reused && wire.bytes_out == 0 { Progress::NotSent } else { Progress::Sent };
+        // A reused connection that ends before it took anything was dead before we knew, and HTTP/2 tells.
+        let untouched = self.reused && leg.bytes_out() == self.sent_before;
+        let never_sent = untouched || matches!((leg, &error), (Leg::Http2(_), WireError::Closed));
+        let progress = if never_sent { Progress::NotSent } else { Progress::Sent };
         match error {
             WireError::Closed => {
                 Failure::new(Reason::UpstreamReset, format!("{address} closed without an answer"), progress)
@@ -443,7 +483,7 @@ impl Attempt<'_> {
             WireError::Io(error) => {
                 Failure::new(Reason::UpstreamReset, format!("{address}: {error}"), progress)
             }
-            WireError::TimedOut if !sending.done && !wire.has_unsent() => Failure::new(
+            WireError::TimedOut if !sending.done && !leg.has_unsent() => Failure::new(
                 Reason::RequestTimeout,
                 "the client stopped sending its body".to_owned(),
                 Progress::Sent,
@@ -465,7 +505,6 @@ impl Attempt<'_> {
 impl Answering {
     fn new(
         connection: Connection,
-        body: BodyDecoder,
         reusable: bool,
         service: &CompiledService,
         exchange: &Exchange,
@@ -474,7 +513,7 @@ impl Answering {
     ) -> Answering {
         let websocket = exchange.response.status == 101;
         let service = Arc::clone(&service.service);
-        Answering { connection, body, reusable, websocket, service, answered_us, _target: target }
+        Answering { connection, reusable, websocket, service, answered_us, _target: target }
     }
 }
 
@@ -492,7 +531,7 @@ impl Sending {
         service: &Service,
         worker: &Worker,
         down: &mut D,
-        wire: &mut Wire,
+        leg: &mut Leg,
     ) -> Poll<Result<(), Failure>> {
         let timeouts = &worker.settings.timeouts;
         let write_ms = u64::from(service.write_timeout);
@@ -500,12 +539,12 @@ impl Sending {
             if self.refused {
                 return Poll::Ready(Ok(()));
             }
-            match wire.poll_flush(context, down.deadline()) {
+            match leg.poll_flush(context, down.deadline()) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(WireError::TimedOut))
-                    if self.waits_for == Side::Upstream && wire.bytes_out > self.since =>
+                    if self.waits_for == Side::Upstream && leg.bytes_out() > self.since =>
                 {
-                    self.wait_for(Side::Upstream, wire.bytes_out, down, write_ms);
+                    self.wait_for(Side::Upstream, leg.bytes_out(), down, write_ms);
                     continue;
                 }
                 Poll::Ready(Err(WireError::TimedOut)) => {
@@ -516,7 +555,7 @@ impl Sending {
                 Poll::Ready(Err(_)) => self.refused = true,
                 Poll::Pending => {
                     if self.waits_for != Side::Upstream {
-                        self.wait_for(Side::Upstream, wire.bytes_out, down, write_ms);
+                        self.wait_for(Side::Upstream, leg.bytes_out(), down, write_ms);
                     }
                     return Poll::Pending;
                 }
@@ -548,10 +587,10 @@ impl Sending {
                 return Poll::Ready(Err(too_large(Progress::Sent)));
             };
             self.allowance = allowance;
-            let mut sent = wire.send(context, self.framing, &scratch[..piece.payload]);
+            let mut sent = leg.send(context, &scratch[..piece.payload]);
             if piece.done && sent.is_ok() {
                 self.done = true;
-                sent = wire.end(context, self.framing, None);
+                sent = leg.end(context);
             }
             if sent.is_err() {
                 self.refused = true;

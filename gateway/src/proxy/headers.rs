@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::net::IpAddr;
 
-use crate::exchange::{Client, Exchange, Source};
+use crate::exchange::{Client, Exchange, Matched, Source};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, Version};
 use crate::http::http1::encode::{self, line, reason_phrase};
@@ -17,6 +17,9 @@ pub const PRODUCT: &str = concat!("limen/", env!("CARGO_PKG_VERSION"));
 
 /// What `Via` says of an answer over HTTP/1.1.
 const VIA: &str = concat!("1.1 limen/", env!("CARGO_PKG_VERSION"));
+
+/// What it says of one over HTTP/2.
+const VIA_HTTP2: &str = concat!("2 limen/", env!("CARGO_PKG_VERSION"));
 
 /// Room for the lines that are added to a head.
 const OWN_LINES: usize = 512;
@@ -216,7 +219,8 @@ pub fn add_gateway_lines(exchange: &mut Exchange, asked_upstream: bool) {
         fields.set(Name::XKongUpstreamLatency, number.format(upstream));
         fields.set(Name::XKongProxyLatency, number.format(times.forwarded_us.unwrap_or(0) / 1_000));
         if exchange.outcome.source != Source::Service {
-            fields.set(Name::Via, VIA);
+            let over_http2 = exchange.matched.as_ref().is_some_and(Matched::speaks_grpc);
+            fields.set(Name::Via, if over_http2 { VIA_HTTP2 } else { VIA });
         }
     } else {
         fields.set(Name::XKongResponseLatency, number.format(times.answered_us / 1_000));

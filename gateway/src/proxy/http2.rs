@@ -2,17 +2,14 @@
 //! there is one kind of exchange.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use admin_api::Reason;
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,10 +25,8 @@ use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::http1::parse::HeadLimits;
 use crate::http::name::{Name, NameSet};
 use crate::net::deadline::Deadline;
+use crate::net::http2::{Broken, Inflow, OnThisThread, Outgoing, Pipe, QUEUED};
 use crate::net::wire::{Piece, Wire, WireError};
-
-/// Unsent bytes of an answer's body that a stream may hold before it asks for no more.
-const QUEUED: usize = 64 << 10;
 
 /// How long a client may take to close after it was told to go and nothing is under way, in milliseconds.
 const FAREWELL_MS: u64 = 5_000;
@@ -51,7 +46,7 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     let client = Rc::new(client);
     let limits = &worker.settings.http2;
     let streams: Rc<Streams> = Rc::default();
-    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    let mut builder = hyper::server::conn::http2::Builder::new(OnThisThread);
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)
@@ -175,7 +170,7 @@ async fn respond(
     client: Rc<Client>,
     streams: Rc<Streams>,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<Outgoing>, Broken> {
+) -> Result<hyper::Response<Outgoing<Held>>, Broken> {
     let started_us = worker.now_us();
     let mut spare = worker.take_spare();
     let (parts, body) = request.into_parts();
@@ -185,12 +180,10 @@ async fn respond(
     let stream = Stream {
         streams,
         announced: announced(&body, &spare.request),
-        incoming: body,
-        left_over: Bytes::new(),
+        incoming: Inflow::new(body),
         answer: Some(answer),
-        pipe: Rc::default(),
+        pipe: Pipe::default(),
         deadline: worker.deadlines.register(),
-        read: 0,
         written: 0,
         sent: Sent::default(),
     };
@@ -221,57 +214,33 @@ impl Drop for Leave {
     }
 }
 
+/// Counts an answer's body as held by hyper until it is dropped.
+struct Held(Rc<Streams>);
+
+impl Held {
+    fn by(streams: Rc<Streams>) -> Held {
+        streams.held.set(streams.held.get() + 1);
+        Held(streams)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.held.set(self.0.held.get() - 1);
+        self.0.changed();
+    }
+}
+
 /// One stream with its exchange.
 struct Stream {
     streams: Rc<Streams>,
     announced: Announced,
-    incoming: Incoming,
-    /// What did not fit into the scratch buffer.
-    left_over: Bytes,
-    answer: Option<oneshot::Sender<hyper::Response<Outgoing>>>,
-    pipe: Rc<RefCell<Pipe>>,
+    incoming: Inflow,
+    answer: Option<oneshot::Sender<hyper::Response<Outgoing<Held>>>>,
+    pipe: Pipe,
     deadline: Deadline,
-    read: u64,
     written: u64,
     sent: Sent,
-}
-
-/// The answer's body between the exchange that makes it and hyper that sends it.
-#[derive(Default)]
-struct Pipe {
-    frames: VecDeque<Frame<Bytes>>,
-    queued: usize,
-    /// Bytes that hyper has taken.
-    taken: u64,
-    ended: bool,
-    aborted: bool,
-    gone: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-/// hyper's end of the pipe.
-struct Outgoing {
-    streams: Rc<Streams>,
-    pipe: Rc<RefCell<Pipe>>,
-    length: Option<u64>,
-}
-
-/// The stream can't be completed and is reset.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer was broken off")]
-struct Broken;
-
-/// Spawns hyper's tasks on the worker's own thread.
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            future.await;
-        });
-    }
 }
 
 /// Puts the request's head into our form; gives the answer when it must be refused. `:authority` decides; a Host line
@@ -330,49 +299,18 @@ fn announced(body: &Incoming, head: &RequestHead) -> Announced {
     }
 }
 
-impl Stream {
-    fn push(&mut self, frame: Frame<Bytes>, size: usize) {
-        self.written += size as u64;
-        let mut pipe = self.pipe.borrow_mut();
-        pipe.frames.push_back(frame);
-        pipe.queued += size;
-        pipe.wake_reader();
-    }
-}
-
 impl Downstream for Stream {
     fn announced(&self) -> Announced {
         self.announced
     }
 
     fn body_done(&self) -> bool {
-        self.left_over.is_empty() && self.incoming.is_end_stream()
+        self.incoming.is_done()
     }
 
     fn poll_body(&mut self, context: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<Piece, WireError>> {
-        loop {
-            if !self.left_over.is_empty() {
-                let count = self.left_over.len().min(scratch.len());
-                scratch[..count].copy_from_slice(&self.left_over.split_to(count));
-                self.read += count as u64;
-                return Poll::Ready(Ok(Piece { payload: count, done: self.body_done(), trailers: None }));
-            }
-            match Pin::new(&mut self.incoming).poll_frame(context) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.left_over = data,
-                    // Trailers of requests are not passed on.
-                    Err(_) => return Poll::Ready(Ok(Piece { done: true, ..Piece::default() })),
-                },
-                Poll::Ready(None) => return Poll::Ready(Ok(Piece { done: true, ..Piece::default() })),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(WireError::Closed)),
-                Poll::Pending => {
-                    return match self.deadline.check(context) {
-                        Ok(()) => Poll::Pending,
-                        Err(_) => Poll::Ready(Err(WireError::TimedOut)),
-                    };
-                }
-            }
-        }
+        // Trailers of requests are not passed on.
+        self.incoming.poll(context, scratch, &self.deadline).map_ok(|piece| Piece { trailers: None, ..piece })
     }
 
     fn invite_body(&mut self, _: &mut Context<'_>) -> io::Result<()> {
@@ -405,8 +343,7 @@ impl Downstream for Stream {
         if let Some(announced) = self.sent.content_length {
             response = response.header(http::header::CONTENT_LENGTH, announced);
         }
-        self.streams.held.set(self.streams.held.get() + 1);
-        let body = Outgoing { streams: Rc::clone(&self.streams), pipe: Rc::clone(&self.pipe), length };
+        let body = self.pipe.outgoing(length, Held::by(Rc::clone(&self.streams)));
         let response = response.body(body).map_err(io::Error::other)?;
         self.answer.take().ok_or_else(gone)?.send(response).map_err(|_| gone())?;
         self.send(context, start.first)?;
@@ -414,46 +351,17 @@ impl Downstream for Stream {
     }
 
     fn send(&mut self, _: &mut Context<'_>, payload: &[u8]) -> io::Result<()> {
-        if !payload.is_empty() {
-            self.push(Frame::data(Bytes::copy_from_slice(payload)), payload.len());
-        }
+        self.written += payload.len() as u64;
+        self.pipe.send(payload);
         Ok(())
     }
 
     fn end(&mut self, _: &mut Context<'_>, trailers: Option<&Fields>) -> io::Result<()> {
-        if let Some(trailers) = trailers {
-            let mut map = http::HeaderMap::new();
-            for field in trailers.iter() {
-                let name = http::HeaderName::from_bytes(field.name).map_err(io::Error::other)?;
-                let value = http::HeaderValue::from_bytes(field.value).map_err(io::Error::other)?;
-                map.append(name, value);
-            }
-            self.push(Frame::trailers(map), 0);
-        }
-        let mut pipe = self.pipe.borrow_mut();
-        pipe.ended = true;
-        pipe.wake_reader();
-        Ok(())
+        self.pipe.end(trailers).map_err(io::Error::other)
     }
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
-        let mut pipe = self.pipe.borrow_mut();
-        if pipe.gone {
-            // hyper drops a body when it has sent the end of it.
-            return Poll::Ready(if pipe.ended && pipe.frames.is_empty() {
-                Ok(())
-            } else {
-                Err(WireError::Closed)
-            });
-        }
-        if pipe.frames.is_empty() || (!pipe.ended && pipe.queued < QUEUED) {
-            return Poll::Ready(Ok(()));
-        }
-        pipe.writer = Some(context.waker().clone());
-        match self.deadline.check(context) {
-            Ok(()) => Poll::Pending,
-            Err(_) => Poll::Ready(Err(WireError::TimedOut)),
-        }
+        self.pipe.poll_flush(context, &self.deadline)
     }
 
     fn stalled(&mut self) {
@@ -462,22 +370,15 @@ impl Downstream for Stream {
     }
 
     fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(answer) = &mut self.answer {
-            return answer.poll_closed(context);
+        match &mut self.answer {
+            Some(answer) => answer.poll_closed(context),
+            None => self.pipe.poll_gone(context),
         }
-        let mut pipe = self.pipe.borrow_mut();
-        if pipe.gone {
-            return Poll::Ready(());
-        }
-        pipe.writer = Some(context.waker().clone());
-        Poll::Pending
     }
 
     fn abort(&mut self) {
         self.answer = None;
-        let mut pipe = self.pipe.borrow_mut();
-        pipe.aborted = true;
-        pipe.wake_reader();
+        self.pipe.abort();
     }
 
     fn wire(&mut self) -> Option<&mut Wire> {
@@ -485,7 +386,7 @@ impl Downstream for Stream {
     }
 
     fn delivered(&self) -> u64 {
-        self.pipe.borrow().taken
+        self.pipe.taken()
     }
 
     fn deadline(&self) -> &Deadline {
@@ -497,70 +398,6 @@ impl Downstream for Stream {
     }
 
     fn transferred(&self) -> (u64, u64) {
-        (self.read, self.written)
-    }
-}
-
-impl Pipe {
-    fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let mut pipe = self.pipe.borrow_mut();
-        if pipe.aborted {
-            return Poll::Ready(Some(Err(Broken)));
-        }
-        if let Some(frame) = pipe.frames.pop_front() {
-            let size = frame.data_ref().map_or(0, Bytes::len);
-            pipe.queued -= size;
-            pipe.taken += size as u64;
-            if let Some(writer) = pipe.writer.take() {
-                writer.wake();
-            }
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        if pipe.ended {
-            return Poll::Ready(None);
-        }
-        pipe.reader = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let pipe = self.pipe.borrow();
-        pipe.ended && pipe.frames.is_empty() && !pipe.aborted
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        self.streams.held.set(self.streams.held.get() - 1);
-        self.streams.changed();
-        let mut pipe = self.pipe.borrow_mut();
-        pipe.gone = true;
-        if let Some(writer) = pipe.writer.take() {
-            writer.wake();
-        }
-    }
-}
-
-impl From<Infallible> for Broken {
-    fn from(never: Infallible) -> Self {
-        match never {}
+        (self.incoming.read, self.written)
     }
 }

@@ -21,6 +21,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::stats::WorkerStats;
 use crate::upstream::balancer::Cursor;
 use crate::upstream::dns::Resolver;
+use crate::upstream::http2::Shared;
 use crate::upstream::pool::{Pool, PoolLimits};
 
 /// A head and 64 KiB of body fit.
@@ -35,6 +36,8 @@ pub struct Worker {
     pub settings: Arc<TrafficSettings>,
     pub deadlines: Rc<Deadlines>,
     pub pool: Pool,
+    /// Connections to targets that speak HTTP/2.
+    pub shared: Shared,
     /// Where everything is read to. Never borrowed across an await.
     pub scratch: RefCell<Box<[u8]>>,
     pub resolver: Resolver,
@@ -149,6 +152,7 @@ impl Worker {
     ) -> Rc<Worker> {
         Rc::new(Worker {
             pool: Pool::new(settings.pool),
+            shared: Shared::default(),
             settings,
             deadlines: Deadlines::new(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -194,6 +198,12 @@ impl Worker {
     /// Memory for an exchange.
     pub fn take_spare(&self) -> Spare {
         self.spares.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Lets go of idle connections that are of no more use.
+    pub fn tidy(&self) {
+        self.pool.evict(self.deadlines.now_ms());
+        self.shared.evict();
     }
 
     /// No further requests are wanted: connections end after the one under way.

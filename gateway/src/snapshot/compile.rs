@@ -138,6 +138,7 @@ fn upstream_tls(service: &Service, model: &Model, place: &Place) -> Result<Upstr
     UpstreamTls::new(&TlsWishes {
         name,
         verify: service.tls_verify.unwrap_or(false),
+        http2: service.protocol.is_grpc(),
         authorities: &authorities,
         client: client.map(|certificate| (certificate.cert.as_str(), certificate.key.expose())),
     })

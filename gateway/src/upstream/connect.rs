@@ -33,6 +33,8 @@ pub struct UpstreamTls {
 pub struct TlsWishes<'a> {
     pub name: &'a str,
     pub verify: bool,
+    /// Speak HTTP/2 over it.
+    pub http2: bool,
     /// PEM of the authorities to trust; empty means the system's.
     pub authorities: &'a [&'a str],
     /// PEM of a certificate chain and its key.
@@ -74,7 +76,8 @@ impl UpstreamTls {
                     .map_err(|error| format!("the client certificate can't be used: {error}"))?
             }
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let protocol: &[u8] = if wishes.http2 { b"h2" } else { b"http/1.1" };
+        config.alpn_protocols = vec![protocol.to_vec()];
         let mut hasher = DefaultHasher::new();
         wishes.hash(&mut hasher);
         Ok(UpstreamTls { config: Arc::new(config), name, identity: hasher.finish().max(1) })

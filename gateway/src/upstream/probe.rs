@@ -177,6 +177,7 @@ fn tls(checks: &ActiveChecks, name: &str) -> Result<UpstreamTls, String> {
     let wishes = TlsWishes {
         name: checks.https_sni.as_deref().unwrap_or(name),
         verify: checks.https_verify_certificate,
+        http2: checks.kind == ProbeKind::Grpcs,
         authorities: &[],
         client: None,
     };

@@ -6,6 +6,7 @@ mod controller;
 mod directory;
 mod exchange;
 mod exhaustion;
+mod grpc;
 mod health;
 mod http2;
 mod layers;
