@@ -58,15 +58,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Address for HTTP, repeatable; `off` for none. [default: 0.0.0.0:8000]
+    /// Address or port for HTTP, repeatable; `off` for none. [default: 0.0.0.0:8000]
     #[arg(long, value_name = "ADDRESS")]
     pub http: Vec<String>,
-    /// Address for HTTPS, repeatable; `off` for none. [default: 0.0.0.0:8443]
+    /// Address or port for HTTPS, repeatable; `off` for none. [default: 0.0.0.0:8443]
     #[arg(long, value_name = "ADDRESS")]
     pub https: Vec<String>,
-    /// Address of the admin port. Whoever reaches it reads the configuration. [default: 127.0.0.1:8001]
+    /// Address of the admin port, or that port alone. Whoever reaches it reads the configuration.
+    /// [default: 127.0.0.1:8001]
     #[arg(long, value_name = "ADDRESS")]
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<String>,
     /// Address that answers /live, /ready and /metrics and nothing else, for whoever mustn't reach the admin port: a
     /// port alone, such as 8100, or an address with its port. [default: none]
     #[arg(long, value_name = "ADDRESS")]

@@ -58,13 +58,14 @@ impl Settings {
     pub fn new(args: RunArgs) -> Result<Settings, String> {
         let everywhere = args.listen_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let nowhere_else = args.listen_address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let mut listeners = addresses("--http", &args.http, SocketAddr::new(everywhere, 8000))?;
+        let mut listeners = addresses("--http", &args.http, everywhere, 8000)?;
         let clear = listeners.len();
-        listeners.extend(addresses("--https", &args.https, SocketAddr::new(everywhere, 8443))?);
+        listeners.extend(addresses("--https", &args.https, everywhere, 8443)?);
         if listeners.is_empty() {
             return Err("--http and --https are both off: there is nothing to serve".to_owned());
         }
-        let health = args.health.as_deref().map(|text| health(text, everywhere)).transpose()?;
+        let health = args.health.as_deref().map(|text| address("--health", text, everywhere)).transpose()?;
+        let admin = args.admin.as_deref().map(|text| address("--admin", text, nowhere_else)).transpose()?;
         let listeners = listeners.into_iter().enumerate().map(|(at, address)| ListenAddress {
             address,
             tls: at >= clear,
@@ -84,7 +85,7 @@ impl Settings {
                 _ => SourceSettings::Kubernetes(args.kubernetes),
             },
             listeners: listeners.collect(),
-            admin: args.admin.unwrap_or(SocketAddr::new(nowhere_else, 8001)),
+            admin: admin.unwrap_or(SocketAddr::new(nowhere_else, 8001)),
             health,
             workers,
             traffic: traffic(&args.limits, workers, trust)?,
@@ -160,26 +161,22 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
     })
 }
 
-fn addresses(flag: &str, given: &[String], default: SocketAddr) -> Result<Vec<SocketAddr>, String> {
+fn addresses(flag: &str, given: &[String], host: IpAddr, default: u16) -> Result<Vec<SocketAddr>, String> {
     match given {
-        [] => Ok(vec![default]),
+        [] => Ok(vec![SocketAddr::new(host, default)]),
         [only] if only == "off" => Ok(Vec::new()),
         _ => given
             .iter()
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    format!("{flag} {text}: expected an address with a port such as 0.0.0.0:8000, or `off`")
-                })
-            })
+            .map(|text| address(flag, text, host).map_err(|error| format!("{error}, or `off`")))
             .collect(),
     }
 }
 
-/// A port alone is one of the host that all listen on.
-fn health(text: &str, everywhere: IpAddr) -> Result<SocketAddr, String> {
-    let port = text.parse().map(|port| SocketAddr::new(everywhere, port));
+/// A port alone is one of `host`.
+fn address(flag: &str, text: &str, host: IpAddr) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port| SocketAddr::new(host, port));
     port.or_else(|_| text.parse()).map_err(|_| {
-        format!("--health {text}: expected a port such as 8100, or an address such as 0.0.0.0:8100")
+        format!("{flag} {text}: expected a port such as 8100, or an address such as 0.0.0.0:8100")
     })
 }
 
@@ -188,9 +185,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn health_is_a_port_of_this_host_or_an_address() {
+    fn an_address_may_be_a_port_of_this_host() {
         let here = IpAddr::from([127, 0, 0, 9]);
-        let written = |text| health(text, here).map(|address| address.to_string());
+        let written = |text| address("--health", text, here).map(|address| address.to_string());
         assert_eq!(written("8100").unwrap(), "127.0.0.9:8100");
         assert_eq!(written("0.0.0.0:8100").unwrap(), "0.0.0.0:8100");
         assert_eq!(written("[::]:8100").unwrap(), "[::]:8100");
