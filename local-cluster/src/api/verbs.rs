@@ -210,7 +210,7 @@ impl Call {
                 );
                 return Err(Failure::conflict(&self.kind.resource, self.name(), &why));
             }
-            if version > 0 && old["metadata"]["resourceVersion"] != version {
+            if version > 0 && old["metadata"]["resourceVersion"] != version.to_string().as_str() {
                 return Err(Failure::modified_since(&self.kind.resource, self.name()));
             }
             let write = Write { options, part, author: Call::author(options, subresource), owned: false };

@@ -5,3 +5,4 @@ mod article;
 mod kubectl;
 mod machine;
 mod pods;
+mod versions;
