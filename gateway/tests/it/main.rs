@@ -12,6 +12,7 @@ mod http2;
 mod layers;
 mod reload;
 mod remember;
+mod rights;
 mod shutdown;
 mod source;
 mod support;
