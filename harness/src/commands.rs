@@ -1,0 +1,71 @@
+//! The subcommands: each gives an exit code, and says on the standard error why it isn't 0.
+
+mod apply;
+mod doctor;
+mod down;
+mod keep;
+mod report;
+mod scenarios;
+mod traffic;
+mod up;
+mod validate;
+mod watch;
+
+use std::io::Write;
+
+use crate::cli::{Command, EnvironmentName};
+use crate::environment::Provider;
+use crate::environment::local::Local;
+
+use crate::runner::USAGE;
+
+/// Why a command did not do what it was asked for.
+pub struct Failed {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Failed {
+    fn new(code: u8, message: impl Into<String>) -> Failed {
+        Failed { code, message: message.into() }
+    }
+
+    /// What was typed makes no sense here.
+    fn usage(message: impl Into<String>) -> Failed {
+        Failed::new(USAGE, message)
+    }
+}
+
+/// Does what was asked for and gives the exit code.
+pub async fn perform(command: Command) -> u8 {
+    let done = match command {
+        Command::Scenarios(args) => scenarios::scenarios(args).await,
+        Command::Validate(args) => validate::validate(&args),
+        Command::Up(args) => up::up(args).await,
+        Command::Down => down::down().await,
+        Command::Apply(args) => apply::apply(args).await,
+        Command::Traffic(args) => traffic::traffic(args).await,
+        Command::Doctor => doctor::doctor(),
+        Command::Watch => watch::watch().await,
+        Command::Report(args) => report::report(&args),
+        Command::Keep(args) => keep::keep(args).await,
+    };
+    done.unwrap_or_else(|failed| {
+        if !failed.message.is_empty() {
+            // There is nobody to tell when the standard error is gone.
+            let _ = writeln!(std::io::stderr(), "harness: {}", failed.message);
+        }
+        failed.code
+    })
+}
+
+/// Writes to the standard output; that nobody reads it is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn provider(name: EnvironmentName, root: std::path::PathBuf) -> std::sync::Arc<dyn Provider> {
+    match name {
+        EnvironmentName::Local => std::sync::Arc::new(Local::new(root)),
+    }
+}

@@ -1,0 +1,11 @@
+//! What a scenario may expect, and whether it is so. Everything here judges values that were already fetched;
+//! only `eventually` waits.
+
+pub mod check;
+pub mod eventually;
+pub mod metric;
+pub mod received;
+pub mod response;
+pub mod shares;
+
+pub use check::Miss;

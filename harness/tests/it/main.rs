@@ -1,0 +1,10 @@
+//! The runner against a fake environment, all reports from the same events, and the program's exit codes.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod fake;
+mod local;
+mod program;
+mod reports;
+mod repository;
+mod runs;
