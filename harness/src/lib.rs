@@ -18,6 +18,7 @@ pub mod expect;
 pub mod http_client;
 pub mod log;
 pub mod manifest;
+pub mod open_files;
 pub mod programs;
 pub mod project;
 pub mod report;

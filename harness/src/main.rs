@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     // Pods are kept by processes that are started from this very program.
     local_cluster::node::keeper::become_keeper_if_asked();
     let cli = Cli::parse();
+    harness::open_files::allow_many();
     // One provider for everything that speaks TLS. A second installation would mean that we run twice.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

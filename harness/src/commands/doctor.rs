@@ -92,7 +92,7 @@ fn open_files() -> Finding {
     });
     let state = match limit {
         Some(limit) if limit < 1_024 => {
-            Err((format!("a process may open only {limit} files"), "ulimit -n 4096".to_owned()))
+            Err((format!("a process may open only {limit} files"), "ulimit -Hn 4096, as root".to_owned()))
         }
         Some(limit) => Ok(format!("a process may open {limit}")),
         None => Ok("the limit is not known on this system".to_owned()),
