@@ -61,6 +61,9 @@ pub struct Totals {
     pub events_dropped: u64,
     /// Log entries that log plugins gave up or had no room for.
     pub log_entries_dropped: u64,
+    /// Spans that no collector took, or that there was no room for.
+    #[serde(default)]
+    pub spans_dropped: u64,
 }
 
 /// Counters of one route.

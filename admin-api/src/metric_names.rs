@@ -30,6 +30,8 @@ pub const PROBLEMS: &str = "limen_config_problems";
 pub const CONNECTIONS_REFUSED: &str = "limen_connections_refused";
 /// Counter: log entries by what became of them.
 pub const LOG_ENTRIES: &str = "limen_log_entries";
+/// Counter: spans by what became of them.
+pub const SPANS: &str = "limen_spans";
 
 pub const LABEL_ROUTE: &str = "route";
 pub const LABEL_SERVICE: &str = "service";

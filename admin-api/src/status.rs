@@ -23,6 +23,25 @@ pub struct Status {
     pub objects: Vec<ObjectVersion>,
     /// Health of every target.
     pub targets: Vec<TargetHealth>,
+    /// What has become of log entries since the start.
+    #[serde(default)]
+    pub log_entries: Deliveries,
+    /// What has become of spans since the start.
+    #[serde(default)]
+    pub spans: Deliveries,
+}
+
+/// What is sent to collectors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deliveries {
+    /// Taken by a collector.
+    pub sent: u64,
+    /// Not sent yet.
+    pub waiting: u64,
+    /// Given up, or dropped for want of room.
+    pub lost: u64,
+    /// Attempts that a collector did not take.
+    pub failed_attempts: u64,
 }
 
 /// An address the gateway accepts requests on.

@@ -4,6 +4,7 @@
 mod config;
 mod feed;
 mod health;
+mod metrics;
 mod status;
 mod upstreams;
 mod wait;
@@ -74,7 +75,7 @@ fn vital_signs() -> Router<Admin> {
     Router::new()
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(health::ready))
-        .route("/metrics", get(status::metrics))
+        .route("/metrics", get(metrics::show))
 }
 
 fn everything(admin: Admin) -> Router {
@@ -112,7 +113,7 @@ async fn index() -> Response {
             "GET /upstreams/{upstream}/health": "how its targets are doing",
             "PUT /upstreams/{upstream}/targets/{target}/healthy": "overrules what checks say; or …/unhealthy",
             "POST /wait": "answers when the objects named are live",
-            "GET /metrics": "OpenMetrics",
+            "GET /metrics": "OpenMetrics; with a prometheus plugin Kong's, in Prometheus' text format",
             "GET /feed": "live traffic as newline-delimited JSON",
         },
     }))

@@ -22,6 +22,7 @@ pub mod log_entry;
 pub mod lua;
 pub mod opentelemetry;
 pub mod outbox;
+pub mod prometheus;
 pub mod rate_limiting;
 pub mod registry;
 pub mod request_size_limiting;
@@ -68,6 +69,11 @@ pub trait Plugin: Send + Sync {
         let _ = exchange;
     }
 
+    /// The exchange is over and all numbers about it are known. Costs less than a record: nothing is kept of it.
+    fn count(&self, exchange: &Exchange) {
+        let _ = exchange;
+    }
+
     /// The exchange is over. Must not block: what takes time goes into a queue.
     fn log(&self, record: &Arc<Record>) {
         let _ = record;
@@ -96,6 +102,8 @@ impl Phases {
     pub const HEADER_FILTER: Phases = Phases(2);
     pub const LOG: Phases = Phases(4);
     pub const ALL: Phases = Phases(7);
+    /// Not one of Kong's: the plugin counts the exchange, before it becomes a record.
+    pub const COUNT: Phases = Phases(16);
     /// Not one of Kong's: the plugin decides about the exchange's trace, in its access phase, or where that is
     /// skipped in its header filter.
     pub const TRACE: Phases = Phases(8);

@@ -1,18 +1,16 @@
-//! `GET /status` and `GET /metrics`.
+//! `GET /status`.
 
 use admin_api::Status;
 use admin_api::feed::Totals;
-use admin_api::status::{Problem, TargetHealth};
+use admin_api::status::{Deliveries, Problem, TargetHealth};
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 
-use super::{Admin, message};
+use super::Admin;
 use crate::model;
+use crate::plugins::outbox::OutboxTotals;
 use crate::plugins::registry::Registry;
 use crate::schema::PluginSchemas;
-use crate::telemetry::metrics::{self, Exposition};
 use crate::telemetry::stats::RouteLabel;
 
 pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
@@ -36,27 +34,17 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<Status> {
         problems: published.problems.iter().map(problem).collect(),
         objects: published.objects.clone(),
         targets: targets.collect(),
+        log_entries: deliveries(&admin.environment.log_totals()),
+        spans: deliveries(&admin.environment.span_totals()),
     })
 }
 
-pub(super) async fn metrics(State(admin): State<Admin>) -> Response {
-    let published = admin.publisher.subscribe().borrow().clone();
-    let logs = admin.environment.log_totals();
-    let exposition = Exposition {
-        totals: admin.totals(),
-        problems: published.problems.len(),
-        connections_refused: admin.stats.connections_refused(),
-        log_entries: vec![
-            ("sent", logs.sent),
-            ("waiting", logs.waiting + logs.sending),
-            ("lost", logs.lost()),
-        ],
-    };
-    match metrics::render(exposition) {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(error) => {
-            message(StatusCode::INTERNAL_SERVER_ERROR, &format!("failed to write metrics: {error}"))
-        }
+fn deliveries(totals: &OutboxTotals) -> Deliveries {
+    Deliveries {
+        sent: totals.sent,
+        waiting: totals.waiting + totals.sending,
+        lost: totals.lost(),
+        failed_attempts: totals.failed_attempts,
     }
 }
 
@@ -81,6 +69,7 @@ impl Admin {
         let mut totals = self.stats.totals(self.clock.unix(), &labels, &Registry.names());
         totals.generation = snapshot.generation;
         totals.log_entries_dropped = self.environment.log_totals().lost();
+        totals.spans_dropped = self.environment.span_totals().lost();
         for group in snapshot.groups() {
             for (address, health) in group.health() {
                 if let Some(target) = totals.targets.get_mut(&address) {

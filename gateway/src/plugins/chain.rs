@@ -446,6 +446,16 @@ impl Chain {
         Ok(())
     }
 
+    /// Has plugins count the finished exchange.
+    pub fn count(&self, exchange: &Exchange, chosen: &Chosen) {
+        for instance in self.taking_part(Phases::COUNT, chosen) {
+            if let Err(panic) = caught(|| instance.plugin.count(exchange)) {
+                let (plugin, id) = (instance.name, instance.source.id);
+                tracing::error!(plugin, %id, "counting failed: {panic}");
+            }
+        }
+    }
+
     /// Shows plugins the finished exchange. One that fails keeps no other from its work.
     pub fn log(&self, record: &Arc<Record>, chosen: &Chosen) {
         for instance in self.taking_part(Phases::LOG, chosen) {

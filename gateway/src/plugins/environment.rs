@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::log_entry::Entities;
 use super::outbox::{Goods, Outbox, OutboxTotals};
+use super::prometheus::Series;
 use super::rate_limiting::counters::Counters;
 use super::rate_limiting::redis::Connections;
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub struct Environment {
     pub log_entities: Arc<Mutex<Entities>>,
     /// Spans on their way to collectors.
     pub spans: Arc<Outbox>,
+    /// What plugins count under Kong's names.
+    pub series: Arc<Series>,
     /// How the process traces where no plugin does.
     pub tracing: Option<Arc<Tracing>>,
     /// What plugins that trace record.
@@ -70,6 +73,7 @@ impl Environment {
             logs: Outbox::new(LOG_ENTRIES, runtime.clone(), clock.clone(), resolver.clone()),
             log_entities: Arc::default(),
             spans: Outbox::new(SPANS, runtime.clone(), clock.clone(), resolver),
+            series: Arc::default(),
             tracing: None,
             instruments: Instruments::NONE,
             sampling_rate: 0.01,

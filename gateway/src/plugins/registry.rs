@@ -10,7 +10,7 @@ use super::credentials::Credentials;
 use super::environment::Environment;
 use super::{
     Phases, Plugin, acl, basic_auth, correlation_id, function, http_log, ip_restriction, jwt, key_auth,
-    opentelemetry, rate_limiting, request_size_limiting, request_termination,
+    opentelemetry, prometheus, rate_limiting, request_size_limiting, request_termination,
 };
 use crate::model::Scope;
 use crate::schema::{PluginSchema, PluginSchemas};
@@ -51,6 +51,7 @@ pub static PLUGINS: &[Entry] = &[
     row(&acl::SCHEMA, 950, Phases::ACCESS, acl::build),
     row(&rate_limiting::SCHEMA, 910, Phases::ACCESS, rate_limiting::build),
     row(&opentelemetry::SCHEMA, 14, opentelemetry::PHASES, opentelemetry::build),
+    row(&prometheus::SCHEMA, 13, Phases::COUNT, prometheus::build),
     row(&http_log::SCHEMA, 12, Phases::LOG, http_log::build),
     row(&request_termination::SCHEMA, 2, Phases::ACCESS, request_termination::build),
     row(&function::POST, -1_000, Phases::ALL, function::build),

@@ -130,6 +130,7 @@ fn take(
     listen: &ListenAddress,
     tls: &Arc<ServerConfig>,
 ) {
+    worker.counters.connections_accepted.add(1);
     let full = worker.counters.connections_open.get() >= worker.settings.connection_limits.open;
     if full || worker.overload.level() >= Level::Connections {
         worker.counters.connections_refused.add(1);

@@ -231,6 +231,9 @@ impl Worker {
         let chain = snapshot.chain(&exchange);
         let (passed, ended) = chain.outcome(chosen, exchange.outcome.ended_by);
         self.counters.count(&exchange, snapshot.stats(&exchange), passed, ended);
+        if chain.phases().contains(Phases::COUNT) {
+            chain.count(&exchange, chosen);
+        }
         let sampled = exchange.trace.as_ref().is_some_and(|trace| trace.is_sampled());
         if sampled || chain.phases().contains(Phases::LOG) {
             let record = Arc::new(Record::from(exchange));

@@ -26,6 +26,8 @@ pub struct Exposition {
     pub connections_refused: u64,
     /// Log entries by what became of them: the word and how many.
     pub log_entries: Vec<(&'static str, u64)>,
+    /// Spans, likewise.
+    pub spans: Vec<(&'static str, u64)>,
 }
 
 /// The exposition as text.
@@ -35,6 +37,26 @@ pub fn render(exposition: Exposition) -> Result<String, fmt::Error> {
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
+}
+
+/// The same in Prometheus' older text format, in which other expositions can stand before it. There a counter's family
+/// has its full name, and nothing marks the end.
+pub fn as_plain_text(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    let mut lines = open_metrics.lines().peekable();
+    while let Some(line) = lines.next() {
+        let kind = if line.starts_with("# HELP ") { lines.peek().copied() } else { Some(line) };
+        let is_counter = kind.is_some_and(|kind| kind.starts_with("# TYPE ") && kind.ends_with(" counter"));
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some("EOF"), ..) => {}
+            (Some("#"), Some(word), Some(family), Some(rest)) if is_counter => {
+                text.push_str(&["# ", word, " ", family, "_total ", rest, "\n"].concat());
+            }
+            _ => text.extend([line, "\n"]),
+        }
+    }
+    text
 }
 
 impl Collector for Exposition {
@@ -82,6 +104,12 @@ impl Collector for Exposition {
         })?;
         counters(&mut encoder, names::LOG_ENTRIES, "Log entries by what became of them", |out| {
             for (outcome, count) in &self.log_entries {
+                labelled(out, &[], (names::LABEL_OUTCOME, outcome), *count)?;
+            }
+            Ok(())
+        })?;
+        counters(&mut encoder, names::SPANS, "Spans by what became of them", |out| {
+            for (outcome, count) in &self.spans {
                 labelled(out, &[], (names::LABEL_OUTCOME, outcome), *count)?;
             }
             Ok(())
@@ -157,6 +185,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn in_plain_text_counters_have_their_full_name() {
+        let text =
+            as_plain_text("# HELP a Things.\n# TYPE a counter\na_total 1\n# TYPE b gauge\nb 2\n# EOF\n");
+        assert_eq!(text, "# HELP a_total Things.\n# TYPE a_total counter\na_total 1\n# TYPE b gauge\nb 2\n");
+    }
+
+    #[test]
     fn an_exposition_is_complete_and_labelled() {
         let mut totals = Totals { generation: 3, ..Totals::default() };
         totals.latency.record(1_500);
@@ -164,8 +199,13 @@ mod tests {
             RouteTotals { service: "up".to_owned(), classes: [0, 2, 0, 1, 0], ..RouteTotals::default() };
         route.reasons.insert(Reason::RateLimited, 1);
         totals.routes.insert("a".to_owned(), route);
-        let exposition =
-            Exposition { totals, problems: 1, connections_refused: 0, log_entries: vec![("delivered", 4)] };
+        let exposition = Exposition {
+            totals,
+            problems: 1,
+            connections_refused: 0,
+            log_entries: vec![("delivered", 4)],
+            spans: vec![("sent", 5)],
+        };
         let text = render(exposition).unwrap();
         for line in [
             r#"limen_exchanges_total{route="a",service="up",class="2xx"} 2"#,
@@ -173,6 +213,7 @@ mod tests {
             r#"limen_exchange_duration_seconds_bucket{le="0.001"} 0"#,
             r#"limen_exchange_duration_seconds_bucket{le="0.0025"} 1"#,
             r#"limen_log_entries_total{outcome="delivered"} 4"#,
+            r#"limen_spans_total{outcome="sent"} 5"#,
             "limen_config_generation 3",
             "# EOF",
         ] {

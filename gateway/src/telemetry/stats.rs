@@ -28,6 +28,7 @@ pub struct Stats {
 /// One worker's own numbers.
 pub struct WorkerStats {
     pub index: usize,
+    pub connections_accepted: Tally,
     pub connections_open: Tally,
     pub connections_refused: Tally,
     in_flight: Tally,
@@ -82,6 +83,7 @@ impl Stats {
         let worker = |index| {
             Arc::new(WorkerStats {
                 index,
+                connections_accepted: Tally::default(),
                 connections_open: Tally::default(),
                 connections_refused: Tally::default(),
                 in_flight: Tally::default(),
@@ -147,6 +149,11 @@ impl Stats {
             worker.reservoir.lock().drain_into(&mut sample);
         }
         sample
+    }
+
+    /// Connections that clients opened.
+    pub fn connections_accepted(&self) -> u64 {
+        self.workers.iter().map(|worker| worker.connections_accepted.get()).sum()
     }
 
     /// Connections that were closed at once because there were too many.

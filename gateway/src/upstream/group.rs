@@ -191,6 +191,28 @@ impl Group {
         self.upstream.targets.iter().enumerate().map(|(at, target)| (target, word(at))).collect()
     }
 
+    /// How each address of each target is doing; a target without any has one line without an address.
+    pub fn address_health(&self) -> Vec<(String, Option<SocketAddr>, TargetHealth)> {
+        let members = self.members.load();
+        let word = |place: usize| match (self.checked, members.health[place].is_available()) {
+            (false, _) => TargetHealth::Unchecked,
+            (true, true) => TargetHealth::Healthy,
+            (true, false) => TargetHealth::Unhealthy,
+        };
+        let mut lines = Vec::new();
+        for (at, target) in self.upstream.targets.iter().enumerate() {
+            let before = lines.len();
+            for place in self.places(&members, at) {
+                let address = members.balancer.endpoints()[place].address;
+                lines.push((target.to_string(), Some(address), word(place)));
+            }
+            if lines.len() == before {
+                lines.push((target.to_string(), None, TargetHealth::NoAddress));
+            }
+        }
+        lines
+    }
+
     /// Sets the health of all addresses of a target, given as `host:port`, by hand. Says whether there is such a
     /// target.
     pub fn set_health(&self, target: &str, healthy: bool) -> bool {
