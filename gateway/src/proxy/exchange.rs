@@ -192,7 +192,9 @@ impl<D: Downstream> Reply<'_, D> {
         let (mut begun, mut ended) = (false, false);
         // What the client had taken when it began to keep us waiting.
         let mut waiting_since = None;
-        let wants_trailers = headers::accepts_trailers(&self.exchange.request.fields);
+        // Elsewhere trailers are dropped, as in Kong: lines that come behind the body were judged by nobody.
+        let wants_trailers = self.exchange.matched.as_ref().is_some_and(Matched::speaks_grpc)
+            && headers::accepts_trailers(&self.exchange.request.fields);
         let (worker, down, exchange) = (self.worker, &mut *self.down, &*self.exchange);
         self.begun = true;
         down.deadline().set(idle_ms);

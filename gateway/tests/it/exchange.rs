@@ -313,7 +313,7 @@ async fn a_connection_that_died_in_the_pool_costs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interim_answers_and_trailers_reach_who_understands_them() {
+async fn interim_answers_reach_who_understands_them_and_trailers_nobody() {
     let origin = Origin::with(|message| {
         let mut acts = vec![Act::ReadBody];
         if message.target() == "/hints" {
@@ -339,6 +339,5 @@ async fn interim_answers_and_trailers_reach_who_understands_them() {
 
     client.send("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n").await;
     let with = client.response().await;
-    assert_eq!((with.text().as_str(), with.trailers.as_slice()), ("hi", &b"X-T: v\n"[..]));
-    assert_eq!(client.get("/").await.trailers, b"");
+    assert_eq!((with.text().as_str(), with.trailers.as_slice()), ("hi", &b""[..]));
 }

@@ -202,6 +202,8 @@ fn names_a_version(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::http::head::Method;
     use crate::http::name::Name;
@@ -280,5 +282,62 @@ mod tests {
         assert_eq!((head.status, head.reason(), head.version), (204, &b""[..], Version::Http10));
         assert_eq!(response(b"this is not http\r\n\r\n", &mut head, &limits), Err(HeadError::Line));
         assert_eq!(response(b"HTTP/2.0 200 OK\r\n\r\n", &mut head, &limits), Err(HeadError::Version));
+    }
+
+    /// Bytes that are nearly a head: pieces of one in any order, and anything at all.
+    fn nearly_a_head() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"HTTP/1.1 200 OK\r\n",
+            b"Host: a\r\n",
+            b"Content-Length: 5\r\n",
+            b"X:\r\n y\r\n",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\0",
+            b": ",
+            b" ",
+            b"\xff",
+        ];
+        let piece = prop_oneof![
+            prop::sample::select(pieces.to_vec()).prop_map(<[u8]>::to_vec),
+            prop::collection::vec(any::<u8>(), 0..6),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_head_or_not_yet_or_refused(bytes in nearly_a_head()) {
+            let limits = HeadLimits::default();
+            let mut head = RequestHead::default();
+            if let Ok(Parsed::Complete(length)) = request(&bytes, &mut head, &limits) {
+                prop_assert!(length <= bytes.len() && bytes[..length].ends_with(b"\n"));
+                for field in head.fields.iter() {
+                    prop_assert!(!field.name.is_empty() && field.name.iter().all(u8::is_ascii_graphic));
+                    prop_assert!(field.value.iter().all(|byte| !matches!(byte, b'\r' | b'\n' | 0)));
+                }
+                // What comes behind it changes nothing.
+                let mut again = RequestHead::default();
+                prop_assert_eq!(request(&bytes[..length], &mut again, &limits), Ok(Parsed::Complete(length)));
+            }
+            if let Ok(Parsed::Complete(length)) = response(&bytes, &mut ResponseHead::default(), &limits) {
+                prop_assert!(length <= bytes.len());
+            }
+            salvage(&bytes, &mut head);
+        }
+
+        #[test]
+        fn a_head_is_the_same_whatever_the_pieces_it_comes_in(bytes in nearly_a_head(), cut in 0..200usize) {
+            let limits = HeadLimits::default();
+            let early = request(&bytes[..cut.min(bytes.len())], &mut RequestHead::default(), &limits);
+            let late = request(&bytes, &mut RequestHead::default(), &limits);
+            // What was decided stays decided.
+            match early {
+                Ok(Parsed::Partial) => {}
+                decided => prop_assert_eq!(decided.is_ok(), late.is_ok()),
+            }
+        }
     }
 }
