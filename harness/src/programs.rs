@@ -1,5 +1,6 @@
 //! The programs that pods run: found beside our own executable, built by the same cargo when it runs us.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Instant;
@@ -61,7 +62,7 @@ async fn build(
         Some("debug") | None => "dev",
         Some(name) => name,
     };
-    let arguments = ["build", "--quiet", "-p", NAMES[0], "-p", NAMES[1], "--profile", profile];
+    let arguments = ["build", "-p", NAMES[0], "-p", NAMES[1], "--profile", profile];
     tell(format!("cargo {}", arguments.join(" ")));
     let started = Instant::now();
     let mut command = tokio::process::Command::new(cargo);
@@ -77,8 +78,12 @@ async fn build(
             command.env_remove(&name);
         }
     }
-    let output = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().await;
-    let output = output.map_err(|error| format!("failed to run {}: {error}", cargo.display()))?;
+    // Where somebody watches, cargo shows how far it is.
+    let watched = std::io::stderr().is_terminal();
+    let errors = if watched { Stdio::inherit() } else { Stdio::piped() };
+    let child = command.stdout(Stdio::null()).stderr(errors).spawn();
+    let child = child.map_err(|error| format!("failed to run {}: {error}", cargo.display()))?;
+    let output = child.wait_with_output().await.map_err(|error| format!("failed to run cargo: {error}"))?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(format!(
