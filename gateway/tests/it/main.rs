@@ -3,6 +3,7 @@
 
 mod admin;
 mod bypass;
+mod chart;
 mod controller;
 mod directory;
 mod exchange;
@@ -14,7 +15,6 @@ mod layers;
 mod prometheus;
 mod reload;
 mod remember;
-mod rights;
 mod shutdown;
 mod source;
 mod support;
