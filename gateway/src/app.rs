@@ -173,6 +173,7 @@ impl Running {
     /// then the log entries and spans about it. `hurry` is waited for in each step that takes time, and cuts it short.
     pub async fn stop<F: Future<Output = ()>>(self, hurry: impl Fn() -> F) {
         let _stopping = self.readiness.pending("the gateway is stopping");
+        self.source.retire();
         let delay = self.settings.shutdown_delay;
         if !delay.is_zero() {
             tracing::info!("stopping: still accepting for {} s", delay.as_secs());

@@ -31,9 +31,15 @@ pub struct Source {
     /// Takes `POST /config`, if configurations come that way.
     pub declarative: Option<Arc<dyn Declarative>>,
     tasks: Vec<JoinHandle<()>>,
+    retire: CancellationToken,
 }
 
 impl Source {
+    /// Leaves the writing of status and Events to other replicas from now on.
+    pub fn retire(&self) {
+        self.retire.cancel();
+    }
+
     /// Waits until what the source started has ended.
     pub async fn finish(self) {
         for task in self.tasks {
@@ -59,20 +65,21 @@ pub async fn start(
         readiness: readiness.clone(),
         waiting: Mutex::new(vec![configured]),
     });
+    let retire = CancellationToken::new();
     match &settings.source {
         SourceSettings::Declarative(path) => {
             let file = declarative_file::start(path, publisher)?;
             publish.waiting.lock().clear();
-            Ok(Source { declarative: Some(file), tasks: Vec::new() })
+            Ok(Source { declarative: Some(file), tasks: Vec::new(), retire })
         }
         SourceSettings::Directory { path, kubernetes } => {
             let (source, feed) = directory::open(path).map_err(|error| error.to_string())?;
-            let controller = controller(kubernetes, publish, None);
+            let controller = controller(kubernetes, publish, None, retire.clone());
             let tasks = vec![
                 tokio::spawn(source.run(stop.clone())),
                 tokio::spawn(controller.run(feed, stop.clone())),
             ];
-            Ok(Source { declarative: None, tasks })
+            Ok(Source { declarative: None, tasks, retire })
         }
         SourceSettings::Kubernetes(args) => {
             let access = kubernetes::connect(args.kubeconfig.as_deref(), None).await;
@@ -84,17 +91,22 @@ pub async fn start(
                 ..WatchSettings::default()
             };
             let (source, feed) = kubernetes::open(client.clone(), watch);
-            let controller = controller(args, publish, Some(client));
+            let controller = controller(args, publish, Some(client), retire.clone());
             let tasks = vec![
                 tokio::spawn(source.run(stop.clone())),
                 tokio::spawn(controller.run(feed, stop.clone())),
             ];
-            Ok(Source { declarative: None, tasks })
+            Ok(Source { declarative: None, tasks, retire })
         }
     }
 }
 
-fn controller(args: &KubernetesArgs, publish: Arc<dyn Publish>, client: Option<Client>) -> Controller {
+fn controller(
+    args: &KubernetesArgs,
+    publish: Arc<dyn Publish>,
+    client: Option<Client>,
+    retire: CancellationToken,
+) -> Controller {
     let domain = args.cluster_domain.as_str();
     let pod = args::pod();
     let election = pod.clone().filter(|_| client.is_some()).map(|(namespace, identity)| Election {
@@ -120,6 +132,7 @@ fn controller(args: &KubernetesArgs, publish: Arc<dyn Publish>, client: Option<C
         checks: checks(),
         publish,
         client,
+        retire,
     }
 }
 

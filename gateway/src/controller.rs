@@ -75,12 +75,14 @@ pub struct Controller {
     pub publish: Arc<dyn Publish>,
     /// Where status and Events are written; nowhere when objects come from files.
     pub client: Option<Client>,
+    /// Cancelled when this process is about to stop: it goes on following changes, but leaves writing to others.
+    pub retire: CancellationToken,
 }
 
 impl Controller {
     /// Runs until told to stop, or until the source ends.
     pub async fn run(self, feed: Feed, stop: CancellationToken) {
-        let Controller { settings, checks, publish, client } = self;
+        let Controller { settings, checks, publish, client, retire } = self;
         let stop = stop.child_token();
         let (status_plan, status_plans) = watch::channel(status::Plan::default());
         let (event_plan, event_plans) = watch::channel(kube_events::Plan::default());
@@ -97,13 +99,14 @@ impl Controller {
                 scribes.spawn(scribe.run(event_plans, stop.clone()));
             }
             if let Some(election) = settings.election.clone() {
-                scribes.spawn(leader::run(client, election, leading, stop.clone()));
+                scribes.spawn(leader::run(client, election, leading, retire.clone()));
             }
         }
         let plans = reconcile::Plans { status: status_plan, events: event_plan };
         reconcile::Loop::new(settings, checks, publish, plans).run(feed, stop.clone()).await;
         stop.cancel();
         // The leader gives its lease back.
+        retire.cancel();
         while scribes.join_next().await.is_some() {}
     }
 }

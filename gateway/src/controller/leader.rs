@@ -2,6 +2,9 @@
 //!
 //! Every replica serves traffic; only writing is led. A lease that wasn't renewed for its whole duration, by
 //! this replica's own clock, may be taken over: clocks of different machines are never compared.
+//!
+//! One that vanishes is made anew only after its time: whoever removes an installation removes its lease, and must
+//! not find a new one in its place, made by a replica that hasn't been told to stop yet.
 
 use std::time::Duration;
 
@@ -55,6 +58,9 @@ struct Candidate {
     /// The holder's last sign of life, and when it was seen here.
     seen: Option<(LeaseSpec, Instant)>,
     renewed: Option<Instant>,
+    /// Whether there has been a lease, and since when there is none.
+    met: bool,
+    missing_since: Option<Instant>,
 }
 
 /// Takes part until told to stop; then gives the lease back, so that another replica needn't wait.
@@ -65,7 +71,8 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let api = Api::namespaced(client, &election.namespace);
-    let mut candidate = Candidate { api, election, seen: None, renewed: None };
+    let mut candidate =
+        Candidate { api, election, seen: None, renewed: None, met: false, missing_since: None };
     let mut failed = None;
     loop {
         let tried = tokio::select! {
@@ -103,10 +110,15 @@ impl Candidate {
     /// Takes, renews or watches the lease. True when it is held.
     async fn try_lead(&mut self) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.election.name).await? else {
+            if self.has_just_vanished() {
+                return Ok(false);
+            }
             let lease = self.claimed(None);
             let made = self.api.create(&PostParams::default(), &lease).await;
             return self.settle(made);
         };
+        self.met = true;
+        self.missing_since = None;
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.clone().unwrap_or_default();
         if holder != self.election.identity && !holder.is_empty() && !self.has_expired(&spec) {
@@ -118,10 +130,20 @@ impl Candidate {
         self.settle(put)
     }
 
+    fn has_just_vanished(&mut self) -> bool {
+        if !self.met {
+            return false;
+        }
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        self.renewed = None;
+        since.elapsed() < self.election.pace.duration
+    }
+
     /// Somebody else being faster is no error.
     fn settle(&mut self, answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
         match answer {
             Ok(_) => {
+                self.met = true;
                 self.renewed = Some(Instant::now());
                 Ok(true)
             }

@@ -365,6 +365,34 @@ async fn only_the_leader_writes_and_hands_over_when_it_stops() {
 }
 
 #[tokio::test]
+async fn who_is_about_to_stop_leaves_writing_to_others() {
+    let api = cluster();
+    let first = ControlPlane::start_with(&api, with_election("first"), watch_settings());
+    api.until_object(&lease(), "leader", held_by("first")).await;
+    let second = ControlPlane::start_with(&api, with_election("second"), watch_settings());
+    first.retire.cancel();
+    api.until_object(&lease(), "new leader", held_by("second")).await;
+    api.put(ingress("a", ""));
+    first.recorder.until_offer("a route", |offer| has_route(offer, "a")).await;
+    api.until_object(&ingress("a", ""), "address", |object| !address(object).is_null()).await;
+    first.stop().await;
+    assert_eq!(api.get(&lease())["spec"]["holderIdentity"], "second");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_lease_that_is_taken_away_is_not_made_anew_at_once() {
+    let api = cluster();
+    let plane = ControlPlane::start_with(&api, with_election("first"), watch_settings());
+    api.until_object(&lease(), "leader", held_by("first")).await;
+    api.delete(&lease());
+    let gone = Instant::now();
+    api.until_object(&lease(), "leader again", held_by("first")).await;
+    assert!(gone.elapsed() > Duration::from_millis(1500), "not before its time: {:?}", gone.elapsed());
+    plane.stop().await;
+}
+
+#[tokio::test]
 async fn a_leader_that_vanishes_is_replaced_after_its_time() {
     let api = cluster();
     let first = ControlPlane::start_with(&api, with_election("first"), watch_settings());

@@ -38,7 +38,13 @@ impl Folder {
         let (source, feed) = directory::open(folder.path()).unwrap();
         let settings = ControllerSettings { publish_service: None, ..settings() };
         let publish = Arc::new(recorder.clone());
-        let controller = Controller { settings, checks: checks(), publish, client: None };
+        let controller = Controller {
+            settings,
+            checks: checks(),
+            publish,
+            client: None,
+            retire: CancellationToken::new(),
+        };
         let mut tasks = JoinSet::new();
         tasks.spawn(source.run(stop.clone()));
         tasks.spawn(controller.run(feed, stop));

@@ -17,6 +17,8 @@ use crate::translate::settings as translate_settings;
 /// Runs until dropped.
 pub(crate) struct ControlPlane {
     pub(crate) recorder: Recorder,
+    /// Has it leave writing to others.
+    pub(crate) retire: CancellationToken,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -83,11 +85,13 @@ impl ControlPlane {
         let stop = CancellationToken::new();
         let (source, feed) = kubernetes::open(client.clone(), watch);
         let publish = Arc::new(recorder.clone());
-        let controller = Controller { settings, checks, publish, client: Some(client) };
+        let retire = CancellationToken::new();
+        let controller =
+            Controller { settings, checks, publish, client: Some(client), retire: retire.clone() };
         let mut tasks = JoinSet::new();
         tasks.spawn(source.run(stop.clone()));
         tasks.spawn(controller.run(feed, stop.clone()));
-        ControlPlane { recorder, stop, tasks }
+        ControlPlane { recorder, retire, stop, tasks }
     }
 
     /// Ends it in order.
