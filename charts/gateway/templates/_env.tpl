@@ -16,6 +16,13 @@ which server-side apply refuses with words that don't say where it came from.
 {{- with .Values.controller.publishStatusAddress }}{{ $_ := set $own "CONTROLLER_PUBLISH_STATUS_ADDRESS" (join "," .) }}{{ end -}}
 {{- with .Values.controller.clusterDomain }}{{ $_ := set $own "CONTROLLER_CLUSTER_DOMAIN" . }}{{ end -}}
 {{- with .Values.client.trustedIPs }}{{ $_ := set $own "KONG_TRUSTED_IPS" (join "," .) }}{{ end -}}
+{{- with .Values.tracing -}}
+{{- if .endpoint -}}
+{{- $_ := set $own "OTEL_EXPORTER_OTLP_ENDPOINT" .endpoint -}}
+{{- $_ := set $own "OTEL_SERVICE_NAME" (.serviceName | default (include "gateway.name" $)) -}}
+{{- $_ := set $own "OTEL_TRACES_SAMPLER_ARG" (toString .ratio) -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.extraEnv -}}
 {{- if or (hasKey $own .name) (has .name (list "POD_NAME" "POD_NAMESPACE")) -}}
 {{- fail (printf "extraEnv: %s has a value of its own in this chart; see README.md" .name) -}}

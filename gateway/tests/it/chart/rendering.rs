@@ -112,6 +112,8 @@ fn nonsense_is_refused_and_named() {
         ("client.trustedIPs", json!(["10.0.0.256"])),
         ("client.realIPHeader", json!("X Real IP")),
         ("log.format", json!("xml")),
+        ("tracing.endpoint", json!("jaeger-collector:4318")),
+        ("tracing.ratio", json!(2)),
         ("shutdown.delay", json!(601)),
         ("service.type", json!("ExternalName")),
         ("service.httpPort", json!(0)),
