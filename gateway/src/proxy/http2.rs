@@ -28,6 +28,9 @@ use crate::net::deadline::Deadline;
 use crate::net::http2::{Broken, Inflow, OnThisThread, Outgoing, Pipe, QUEUED};
 use crate::net::wire::{Piece, Wire, WireError};
 
+/// An unread request body is read and dropped up to this size and for this long, in milliseconds.
+const DRAINED: u64 = 64 << 10;
+const DRAINING_MS: u64 = 2_000;
 /// How long a client may take to close after it was told to go and nothing is under way, in milliseconds.
 const FAREWELL_MS: u64 = 5_000;
 
@@ -186,10 +189,12 @@ async fn respond(
         deadline: worker.deadlines.register(),
         written: 0,
         sent: Sent::default(),
+        aborted: false,
     };
     tokio::task::spawn_local(async move {
         let mut stream = stream;
         exchange::run(&worker, &mut stream, &client, spare, started_us, refused).await;
+        stream.drain(&worker).await;
         drop(guard);
     });
     // An exchange that ends without an answer resets the stream.
@@ -241,6 +246,8 @@ struct Stream {
     deadline: Deadline,
     written: u64,
     sent: Sent,
+    /// The answer was broken off.
+    aborted: bool,
 }
 
 /// Puts the request's head into our form; gives the answer when it must be refused. `:authority` decides; a Host line
@@ -296,6 +303,32 @@ fn announced(body: &Incoming, head: &RequestHead) -> Announced {
         Ok(Some(length)) => Announced::Known(length),
         _ if body.is_end_stream() => Announced::Nothing,
         _ => Announced::Unknown,
+    }
+}
+
+impl Stream {
+    /// Reads what is left of a request's body, within bounds. Letting go of it resets the stream, and there are clients
+    /// that lose the answer over that, although it says that nothing is wrong.
+    async fn drain(&mut self, worker: &Worker) {
+        if self.aborted {
+            return;
+        }
+        self.deadline.set(DRAINING_MS);
+        let mut left = DRAINED;
+        poll_fn(|context| {
+            let mut scratch = worker.scratch.borrow_mut();
+            while !self.incoming.is_done() {
+                match self.incoming.poll(context, &mut scratch, &self.deadline) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(piece)) if !piece.done && piece.payload as u64 <= left => {
+                        left -= piece.payload as u64;
+                    }
+                    Poll::Ready(_) => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -377,6 +410,7 @@ impl Downstream for Stream {
     }
 
     fn abort(&mut self) {
+        self.aborted = true;
         self.answer = None;
         self.pipe.abort();
     }

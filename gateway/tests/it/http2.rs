@@ -213,6 +213,27 @@ async fn the_authority_decides_and_cookies_are_put_together() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_doesnt_wait_for_the_body_is_not_followed_by_a_reset() {
+    let gateway = DataPlane::start("services: []").await;
+    for body_first in [true, false] {
+        let mut frames = Frames::connect(gateway.http()).await;
+        let head = frame(HEADERS, END_HEADERS, 1, &pseudo("POST", "/nowhere"));
+        let body = frame(DATA, END_STREAM, 1, b"hello");
+        if body_first {
+            frames.send(&[head, body].concat()).await;
+            assert!(matches!(frames.end_of(1).await, End::Answered(404, _)));
+        } else {
+            frames.send(&head).await;
+            assert!(matches!(frames.end_of(1).await, End::Answered(404, _)));
+            frames.send(&body).await;
+        }
+        // What comes for this stream before the answer to the next would be a reset.
+        frames.request(3, &pseudo("GET", "/nowhere"), None).await;
+        assert!(matches!(frames.end_of_watching(3, 1).await, End::Answered(404, _)));
+    }
+}
+
 /// A gateway with a slow and a fast path, and a client that must be served whatever happens.
 async fn fortress() -> (DataPlane, Origin, Gate) {
     let gate = Gate::new();

@@ -143,6 +143,11 @@ impl Frames {
 
     /// Reads until the stream ends one way or another; answers pings and settings meanwhile.
     pub(crate) async fn end_of(&mut self, stream: u32) -> End {
+        self.end_of_watching(stream, stream).await
+    }
+
+    /// The same, ended also by a reset of another stream.
+    pub(crate) async fn end_of_watching(&mut self, stream: u32, other: u32) -> End {
         let mut status = None;
         let mut body = Vec::new();
         loop {
@@ -160,7 +165,7 @@ impl Frames {
                         return End::GoAway(code);
                     }
                 }
-                RST_STREAM if next.stream == stream => {
+                RST_STREAM if next.stream == stream || next.stream == other => {
                     return End::Reset(u32::from_be_bytes(next.payload[..4].try_into().unwrap()));
                 }
                 HEADERS if next.stream == stream => {
