@@ -15,6 +15,7 @@ use crate::{
     reply::Instance,
     request_bin::Limits,
     settings::{BinSettings, EchoSettings, Listening},
+    spans::SpanSettings,
 };
 
 const AFTER_HELP: &str = "\
@@ -50,6 +51,8 @@ struct Typed {
     every: NonZeroU64,
     #[command(flatten)]
     pod: PodArgs,
+    #[command(flatten)]
+    tracing: TracingArgs,
     #[command(subcommand)]
     mode: Option<Mode>,
 }
@@ -111,6 +114,24 @@ struct PodArgs {
     hostname: Option<String>,
 }
 
+/// Names in the environment are OpenTelemetry's.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Tracing")]
+struct TracingArgs {
+    /// Send a span for each request to this collector, for instance Jaeger at `http://jaeger:4318`
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+    /// The same as a whole URL, to which no `/v1/traces` is added
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")]
+    otlp_traces_endpoint: Option<String>,
+    /// What spans call this service
+    #[arg(long, value_name = "NAME", env = "OTEL_SERVICE_NAME", default_value = "echo-service")]
+    service_name: String,
+    /// What spans say of it besides: `key=value`, separated by commas
+    #[arg(long, value_name = "ATTRIBUTES", env = "OTEL_RESOURCE_ATTRIBUTES", default_value = "")]
+    resource_attributes: String,
+}
+
 /// What the process is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settings {
@@ -138,11 +159,15 @@ impl Settings {
             let why = "failed to apply --every: it needs one of --delay to --format, such as --status 503";
             return Err(command().error(ErrorKind::MissingRequiredArgument, why));
         }
+        let instance = typed.pod.meant(typed.name);
+        let spans = typed.tracing.meant(&instance);
+        let spans = spans.map_err(|bad| command().error(ErrorKind::InvalidValue, bad))?;
         Ok(Self::Echo(Box::new(EchoSettings {
             listening: typed.listening.meant(typed.port),
-            instance: typed.pod.meant(typed.name),
+            instance,
             defaults,
             every: typed.every,
+            spans,
         })))
     }
 }
@@ -208,6 +233,34 @@ impl PodArgs {
             pod_ip: self.pod_ip,
             hostname: self.hostname,
         }
+    }
+}
+
+impl TracingArgs {
+    fn meant(self, instance: &Instance) -> Result<Option<SpanSettings>, String> {
+        use traces::environment;
+
+        let endpoints = (self.otlp_traces_endpoint.as_deref(), self.otlp_endpoint.as_deref());
+        let Some(url) = environment::endpoint(endpoints.0, endpoints.1) else { return Ok(None) };
+        let endpoint: http::Uri = url
+            .parse()
+            .map_err(|bad| format!("failed to send spans to {url}: {bad}; see --otlp-endpoint"))?;
+        if endpoint.scheme_str() != Some("http") || endpoint.authority().is_none() {
+            return Err(format!(
+                "failed to send spans to {url}: give --otlp-endpoint an http:// URL, such as http://jaeger:4318"
+            ));
+        }
+        let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut speaker = vec![
+            named("service.name", &self.service_name),
+            named("service.version", env!("CARGO_PKG_VERSION")),
+        ];
+        let instance = instance.pod_name.as_ref().or(instance.hostname.as_ref());
+        speaker.extend(instance.map(|name| named("service.instance.id", name)));
+        let more = environment::pairs(&self.resource_attributes)
+            .map_err(|bad| format!("failed to read --resource-attributes: {bad}, such as a=1,b=2"))?;
+        speaker.extend(more.into_iter().filter(|(key, _)| key != "service.name"));
+        Ok(Some(SpanSettings { endpoint, speaker }))
     }
 }
 

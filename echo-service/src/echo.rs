@@ -15,6 +15,7 @@ use crate::{
     record,
     reply::Instance,
     server::{Handler, Origin},
+    spans::{self, Spans},
     websocket,
     wire::{self, Voice, refusal::refusal},
 };
@@ -26,10 +27,25 @@ pub(crate) struct Echo {
     pub(crate) defaults: Behaviour,
     pub(crate) every: NonZeroU64,
     pub(crate) requests: AtomicU64,
+    pub(crate) spans: Option<Spans>,
 }
 
 impl Handler for Echo {
     async fn answer(&self, request: Request<Body>, from: Origin) -> io::Result<Response<Body>> {
+        let Some(spans) = &self.spans else { return self.respond(request, from).await };
+        let span = spans.begin(&request, &from.connection);
+        match self.respond(request, from).await {
+            Ok(response) => Ok(spans::answered(span, response)),
+            Err(error) => {
+                spans::broken_off(span, &error);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Echo {
+    async fn respond(&self, request: Request<Body>, from: Origin) -> io::Result<Response<Body>> {
         let (parts, body) = request.into_parts();
         let behaviour = match self.defaults_in_turn().asked_by(&parts) {
             Ok(behaviour) => behaviour,
@@ -56,9 +72,7 @@ impl Handler for Echo {
         };
         Ok(behaviour.shape(response))
     }
-}
 
-impl Echo {
     fn defaults_in_turn(&self) -> Behaviour {
         let turn = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if turn.is_multiple_of(self.every.get()) { self.defaults.clone() } else { Behaviour::default() }

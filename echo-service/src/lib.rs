@@ -23,6 +23,7 @@ mod request_bin;
 mod running;
 mod server;
 mod settings;
+mod spans;
 mod websocket;
 mod wire;
 
@@ -31,3 +32,4 @@ pub use request_bin::{Limits, har};
 pub use running::{Running, serve, serve_bin};
 pub use server::{ListenError, Stopped};
 pub use settings::{BinSettings, EchoSettings, Listening};
+pub use spans::SpanSettings;

@@ -15,6 +15,7 @@ use crate::{
     request_bin::RequestBin,
     server::{Handler, ListenError, Server, Stopped},
     settings::{BinSettings, EchoSettings, Listening},
+    spans::Spans,
     wire::Voice,
 };
 
@@ -24,19 +25,22 @@ pub struct Running {
     server: Server,
     health: Option<Server>,
     drain_deadline: Duration,
+    spans: Option<Spans>,
 }
 
 /// Starts an echo. Must be called within a tokio runtime; has listened when it returns.
 pub async fn serve(settings: EchoSettings) -> Result<Running, ListenError> {
     let name = Arc::from(settings.instance.name.as_str());
+    let spans = settings.spans.map(Spans::start);
     let echo = Echo {
         voice: Voice { name, clock: GoClock::start() },
         instance: settings.instance,
         defaults: settings.defaults,
         every: settings.every,
         requests: AtomicU64::new(0),
+        spans: spans.clone(),
     };
-    Running::start(settings.listening, echo).await
+    Ok(Running { spans, ..Running::start(settings.listening, echo).await? })
 }
 
 /// Starts a bin server, likewise.
@@ -55,7 +59,7 @@ impl Running {
             }
             None => None,
         };
-        Ok(Self { server, health, drain_deadline: listening.drain_deadline })
+        Ok(Self { server, health, drain_deadline: listening.drain_deadline, spans: None })
     }
 
     /// Where it listens, with the port it really has.
@@ -73,8 +77,12 @@ impl Running {
         format!("http://{}", self.address())
     }
 
-    /// Takes no more connections and waits for exchanges under way, up to the deadline.
+    /// Takes no more connections and waits for exchanges under way, up to the deadline; then sends the last spans.
     pub async fn stop(self) -> Stopped {
-        self.server.stop(self.drain_deadline).await
+        let stopped = self.server.stop(self.drain_deadline).await;
+        if let Some(spans) = self.spans {
+            spans.flush().await;
+        }
+        stopped
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{behaviour::Behaviour, reply::Instance, request_bin::Limits};
+use crate::{behaviour::Behaviour, reply::Instance, request_bin::Limits, spans::SpanSettings};
 
 /// Where to listen and how to end.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +28,8 @@ pub struct EchoSettings {
     pub defaults: Behaviour,
     /// … and to which requests that applies: each, every second one, …
     pub every: NonZeroU64,
+    /// Where spans of requests go, if anywhere.
+    pub spans: Option<SpanSettings>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +58,7 @@ impl EchoSettings {
             instance: Instance { name: name.into(), ..Instance::default() },
             defaults: Behaviour::default(),
             every: NonZeroU64::MIN,
+            spans: None,
         }
     }
 }

@@ -35,6 +35,18 @@ fn port_and_name_are_those_of_the_article() {
 }
 
 #[test]
+fn spans_go_where_they_are_told_to() {
+    let settings =
+        echo(&["--otlp-endpoint", "http://jaeger:4318/", "--service-name", "http-echo"]).spans.unwrap();
+    assert_eq!(settings.endpoint, "http://jaeger:4318/v1/traces");
+    assert_eq!(settings.speaker[0], ("service.name".to_owned(), "http-echo".to_owned()));
+    for bad in ["https://jaeger:4318", "jaeger", "http://"] {
+        let refused = read(&["--otlp-endpoint", bad]).unwrap_err().to_string();
+        assert!(refused.contains("--otlp-endpoint"), "{refused}");
+    }
+}
+
+#[test]
 fn every_field_of_behaviour_is_a_flag() {
     let settings =
         echo(&["80", "x", "--status", "503", "--every", "4", "--header", "a: b", "--header", "c: d"]);

@@ -9,6 +9,7 @@ mod json;
 mod lifecycle;
 mod process;
 mod raw;
+mod spans;
 mod streaming;
 mod websocket;
 mod wire;
