@@ -46,7 +46,8 @@ impl Author {
             applied,
             api_version: kind.api_version(),
             subresource: self.subresource.to_owned(),
-            time: Some(now()),
+            // As Kubernetes has it, a change of scale has no time.
+            time: (self.subresource != "scale").then(now),
             fields: FieldSet::default(),
         }
     }
@@ -208,6 +209,8 @@ fn attempt(
 ) -> Result<(Value, Managers), Conflicts> {
     let guide = Some(&kind.schema);
     let mut fields = typed::fields(guide, applied);
+    // What an object must have counts as held, too.
+    let mut owned = fields.clone();
     strip(&mut fields, &writer.subresource, kind);
     if !writer.subresource.is_empty() && writer.subresource != "scale" {
         fields = fields.only(&Step::Field(writer.subresource.clone()));
@@ -218,7 +221,6 @@ fn attempt(
     managers.0.push(writer.clone());
 
     let merged = typed::merge(guide, base, applied);
-    let mut owned = FieldSet::default();
     managers.0.iter().for_each(|manager| owned.union(&manager.fields));
     let dropped = last.with_parents().difference(&owned.with_parents());
     let object = typed::remove(guide, &merged, &dropped).unwrap_or(merged);

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use parking_lot::RwLock;
 
 pub(crate) use self::built_in::BuiltIn;
-pub(crate) use self::custom::{Custom, ScalePaths, kinds as custom_kinds};
+pub(crate) use self::custom::{CREATED, Custom, ScalePaths, kinds as custom_kinds};
 pub(crate) use self::names::NameRule;
 use crate::objects::Resource;
 use crate::schema::Schema;

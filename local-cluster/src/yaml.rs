@@ -10,7 +10,12 @@ pub(crate) fn read(text: &[u8]) -> Result<Value, String> {
     let options = serde_saphyr::options! { strict_booleans: true, legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let message = error.to_string();
-        message.lines().next().unwrap_or_default().to_owned()
+        let first = message.lines().next().unwrap_or_default();
+        // Without the place, which is in a text that the client can't see.
+        match first.strip_prefix("error: line ").and_then(|rest| rest.split_once(": ")) {
+            Some((_, why)) => why.to_owned(),
+            None => first.to_owned(),
+        }
     })
 }
 

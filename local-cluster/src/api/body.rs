@@ -201,7 +201,11 @@ pub(crate) fn canonical(kind: &Kind, mut value: Value) -> Result<Read, (Value, S
     value["metadata"] = metadata;
     // Of a version that isn't served nothing is known.
     let nothing = Schema::default();
-    let known = value["apiVersion"] == *kind.api_version();
+    let version =
+        value["apiVersion"].as_str().and_then(|name| name.strip_prefix(kind.group())?.strip_prefix('/'));
+    let known = kind
+        .custom()
+        .is_some_and(|custom| custom.versions.iter().any(|known| Some(known.as_str()) == version));
     strict.extend(schema::prune(if known { &kind.schema } else { &nothing }, &mut value));
     if known {
         schema::default(&kind.schema, &mut value);

@@ -180,7 +180,7 @@ impl Call {
         let shown = self.show(object);
         let content = match wanted.view {
             View::Whole => shown.into_owned(),
-            View::Metadata => table::partial(&shown),
+            View::Metadata => table::partial(&shown, "v1"),
             View::MetadataList => return Err(Failure::unexplained("content is not a list")),
             View::Table(version) => {
                 let include = Include::read(self.query())?;

@@ -107,7 +107,7 @@ impl Call {
                 return Err(Failure::new(406, "NotAcceptable", why));
             }
             View::MetadataList => {
-                let items: Vec<_> = items.iter().map(table::partial).collect();
+                let items: Vec<_> = items.iter().map(|item| table::partial(item, "v1")).collect();
                 return Ok(json!({
                     "kind": "PartialObjectMetadataList",
                     "apiVersion": "meta.k8s.io/v1",

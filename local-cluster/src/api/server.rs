@@ -57,7 +57,7 @@ async fn connection(api: Arc<Api>, acceptor: TlsAcceptor, stream: TcpStream) {
         async move { Ok::<_, Infallible>(handle(api, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    builder.http1().timer(TokioTimer::new()).title_case_headers(true);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1000);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);

@@ -55,7 +55,7 @@ pub(crate) fn table(
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": metadata,
         "columnDefinitions": definitions(kind),
-        "rows": objects.iter().map(|object| row(kind, object, include, now)).collect::<Value>(),
+        "rows": objects.iter().map(|object| row(kind, object, (version, include), now)).collect::<Value>(),
     })
 }
 
@@ -65,10 +65,10 @@ pub(crate) fn metadata_of(object: &Value) -> Value {
 }
 
 /// Only what every object has.
-pub(crate) fn partial(object: &Value) -> Value {
+pub(crate) fn partial(object: &Value, version: &str) -> Value {
     json!({
         "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": object["metadata"],
     })
 }
@@ -83,13 +83,13 @@ fn definitions(kind: &Kind) -> Value {
         None => columns.extend(
             built_in::columns(kind)
                 .iter()
-                .map(|column| definition(column.name, column.kind, "", "", column.priority)),
+                .map(|column| definition(column.name, column.kind, "", column.description, column.priority)),
         ),
     }
     Value::Array(columns)
 }
 
-fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
+fn row(kind: &Kind, object: &Value, (version, include): (&str, Include), now: Timestamp) -> Value {
     let mut cells = vec![json!(object["metadata"]["name"].as_str().unwrap_or_default())];
     match kind.custom() {
         Some(custom) => cells.extend(custom.columns.iter().map(|column| {
@@ -99,8 +99,8 @@ fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
         None => cells.extend(built_in::cells(kind, object, now)),
     }
     match include {
-        Include::Nothing => json!({"cells": cells}),
-        Include::Metadata => json!({"cells": cells, "object": partial(object)}),
+        Include::Nothing => json!({"cells": cells, "object": null}),
+        Include::Metadata => json!({"cells": cells, "object": partial(object, version)}),
         Include::Object => json!({"cells": cells, "object": object}),
     }
 }

@@ -102,11 +102,7 @@ impl Call {
             return Err(Failure::forbidden(&self.kind.resource, name, why));
         }
         let mut object = self.worked_on(object);
-        if let Some(metadata) = object["metadata"].as_object_mut()
-            && self.kind.namespaced
-        {
-            metadata.insert("namespace".to_owned(), json!(self.namespace()));
-        }
+        self.place(&mut object);
         self.api.objects.check_namespace(&self.rules, &object)?;
         let mut warnings = Vec::new();
         self.fill_defaults(&mut object);
@@ -123,6 +119,15 @@ impl Call {
         self.validate(Operation::Create, None, Some(&new.object), options.dry_run, &mut warnings).await?;
         let object = self.api.objects.insert(&self.rules, self.kept(new.object), options.dry_run)?;
         Ok((object, warnings))
+    }
+
+    /// An object that doesn't say its namespace is in that of the URL.
+    fn place(&self, object: &mut Value) {
+        if let Some(metadata) = object["metadata"].as_object_mut()
+            && self.kind.namespaced
+        {
+            metadata.insert("namespace".to_owned(), json!(self.namespace()));
+        }
     }
 
     fn fill_defaults(&self, object: &mut Value) {
@@ -163,11 +168,12 @@ impl Call {
         media::body_format(self.asked.content_type())?;
         let body = body::read(body).await?;
         let options = WriteOptions::read(self.query(), "UpdateOptions", self.asked.agent(), false)?;
-        let Received { object, warnings } =
+        let Received { mut object, warnings } =
             body::object(&self.kind, self.asked.content_type(), &body, options.validation)?;
         body::check_type(&self.kind, &object)?;
         self.check_name(&object)?;
         self.check_namespace(&object)?;
+        self.place(&mut object);
         let (created, object, more) = self.put(object, &options, part, subresource).await?;
         let (answer, format) = self.one(if created { 201 } else { 200 }, &object, wanted)?;
         Ok((answer.warned(warnings).warned(more), format))
@@ -181,8 +187,8 @@ impl Call {
         subresource: &'static str,
     ) -> Result<(bool, Object, Vec<String>), Failure> {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let (uid, version) = (text("uid"), text("resourceVersion"));
-        let version = match version.as_str() {
+        let (uid, asked) = (text("uid"), text("resourceVersion"));
+        let version = match asked.as_str() {
             "" => 0,
             text => text.parse::<u64>().map_err(|_| {
                 Failure::unexplained(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
@@ -199,6 +205,17 @@ impl Call {
                 let (object, warnings) = self.create_object(object, options, author, false).await?;
                 return Ok((true, object, warnings));
             };
+            if version == 0 && self.kind.built_in().is_none_or(|row| row.conditional_update) {
+                let mut causes = Causes::default();
+                let why = "must be specified for an update";
+                causes.add(Cause::invalid("metadata.resourceVersion", &json!(0), why));
+                return Err(Failure::invalid(
+                    self.kind.group(),
+                    &self.kind.resource.plural,
+                    self.name(),
+                    causes,
+                ));
+            }
             let found = old["metadata"]["uid"].as_str().unwrap_or_default();
             if !uid.is_empty() && uid != found {
                 let key =
@@ -210,7 +227,7 @@ impl Call {
                 );
                 return Err(Failure::conflict(&self.kind.resource, self.name(), &why));
             }
-            if version > 0 && old["metadata"]["resourceVersion"] != version.to_string().as_str() {
+            if version > 0 && old["metadata"]["resourceVersion"].as_str() != Some(&asked) {
                 return Err(Failure::modified_since(&self.kind.resource, self.name()));
             }
             let write = Write { options, part, author: Call::author(options, subresource), owned: false };

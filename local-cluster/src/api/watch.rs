@@ -201,7 +201,7 @@ impl Stream {
     fn event(&mut self, kind: &str, object: &Value) -> Bytes {
         let object = match self.view {
             View::Whole => object.clone(),
-            View::Metadata | View::MetadataList => table::partial(object),
+            View::Metadata | View::MetadataList => table::partial(object, "v1"),
             View::Table(version) => {
                 let metadata = table::metadata_of(object);
                 let objects = std::slice::from_ref(object);

@@ -87,7 +87,7 @@ pub(super) fn validate(kind: &Kind, object: &Value, causes: &mut Causes) {
 }
 
 /// What an update must leave as it is.
-pub(super) fn validate_update(kind: &Kind, new: &Value, old: &Value, causes: &mut Causes) {
+pub(super) fn validate_update(new: &Value, old: &Value, causes: &mut Causes) {
     if is_being_deleted(old) {
         let (kept, asked) = (finalizers(old), finalizers(new));
         let mut added: Vec<_> = asked.into_iter().filter(|name| !kept.contains(name)).collect();
@@ -100,11 +100,6 @@ pub(super) fn validate_update(kind: &Kind, new: &Value, old: &Value, causes: &mu
             );
             causes.add(Cause::forbidden("metadata.finalizers", why));
         }
-    }
-    let needs_version = kind.built_in().is_none_or(|row| row.conditional_update);
-    if needs_version && matches!(text(new, "resourceVersion"), "" | "0") {
-        let why = "must be specified for an update";
-        causes.add(Cause::invalid("metadata.resourceVersion", &json!(0), why));
     }
     for field in
         ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]

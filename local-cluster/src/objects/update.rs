@@ -49,7 +49,10 @@ pub(crate) fn prepare(
         (row.rules.validate)(&object, &mut causes);
         (row.rules.validate_update)(&object, old, &mut causes);
     }
-    metadata::validate_update(kind, &object, old, &mut causes);
+    // Kubernetes looks twice, once for every kind and once in the kind's own rules, and tells both.
+    for _ in 0..2 {
+        metadata::validate_update(&object, old, &mut causes);
+    }
     if kind.custom().is_some() {
         custom::validate(kind, &object, Some(old), &mut causes);
     }

@@ -197,24 +197,33 @@ pub(super) fn merge(guide: Guide<'_>, old: &Value, applied: &Value) -> Value {
         }
         (Form::Items(old), Form::Items(applied)) => {
             let is_shared = |step: &Step| applied.iter().any(|(other, _)| other == step);
+            let in_old = |step: &Step| old.iter().find(|(other, _)| other == step);
             let mut merged = Vec::new();
-            let mut rest = old.iter().peekable();
-            for (step, value) in &applied {
-                let Some(place) = old.iter().position(|(other, _)| other == step) else {
-                    merged.push((*value).clone());
-                    continue;
-                };
-                // The old state's own items that stood before this one.
-                while let Some((other, alone)) = rest.next_if(|(other, _)| other != step) {
-                    let before = old.iter().position(|(one, _)| one == other) < Some(place);
-                    if !is_shared(other) && before {
+            let (mut left, mut right) = (old.iter().peekable(), applied.iter().peekable());
+            loop {
+                // The next item that both have decides how far the old state's own items go.
+                let next_shared =
+                    right.clone().find(|(step, _)| in_old(step).is_some()).map(|(step, _)| step);
+                match (left.peek(), right.peek()) {
+                    (Some((step, alone)), _) if !is_shared(step) => {
                         merged.push((*alone).clone());
+                        left.next();
                     }
+                    (Some((step, _)), _) if Some(step) != next_shared => drop(left.next()),
+                    (_, Some((step, value))) => {
+                        merged.push(match in_old(step) {
+                            Some((_, old)) => merge(item(guide), old, value),
+                            None => (*value).clone(),
+                        });
+                        if left.peek().is_some_and(|(other, _)| other == step) {
+                            left.next();
+                        }
+                        right.next();
+                    }
+                    (Some(_), None) => drop(left.next()),
+                    (None, None) => break,
                 }
-                rest.next();
-                merged.push(merge(item(guide), old[place].1, value));
             }
-            merged.extend(rest.filter(|(step, _)| !is_shared(step)).map(|(_, value)| (*value).clone()));
             Value::Array(merged)
         }
         _ => applied.clone(),

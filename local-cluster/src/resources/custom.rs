@@ -8,6 +8,13 @@ use super::{Kind, Origin};
 use crate::objects::Resource;
 use crate::schema::{self, Schema};
 
+/// What the time of creation means.
+pub(crate) const CREATED: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. \
+                It is not guaranteed to be set in happens-before order across separate operations. Clients may not \
+                set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. \
+                Read-only. Null for lists. More info: \
+                https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 /// What a definition says of one version of its kind.
 #[derive(Debug)]
 pub(crate) struct Custom {
@@ -18,6 +25,8 @@ pub(crate) struct Custom {
     pub(crate) columns: Vec<Column>,
     /// Fields that field selectors know, as paths such as `spec.color`.
     pub(crate) selectable: Vec<String>,
+    /// All served versions.
+    pub(crate) versions: Vec<String>,
     pub(crate) storage_version: String,
     /// What a client is warned of when it uses this version.
     pub(crate) deprecation: Option<String>,
@@ -87,6 +96,13 @@ fn kind(definition: &Value, version: &Value, storage_version: &str) -> Kind {
                 .flatten()
                 .map(|field| path(&field["jsonPath"]))
                 .collect(),
+            versions: spec["versions"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|version| version["served"] == true)
+                .map(|version| text(&version["name"]))
+                .collect(),
             storage_version: storage_version.to_owned(),
             deprecation: deprecation(spec, version),
             terminating: !definition["metadata"]["deletionTimestamp"].is_null(),
@@ -112,12 +128,7 @@ fn columns(source: &Value) -> Vec<Column> {
             name: "Age".to_owned(),
             kind: "date".to_owned(),
             format: String::new(),
-            description: "CreationTimestamp is a timestamp representing the server time when this object was created. \
-                It is not guaranteed to be set in happens-before order across separate operations. Clients may not \
-                set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. \
-                Read-only. Null for lists. More info: \
-                https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-                .to_owned(),
+            description: CREATED.to_owned(),
             priority: 0,
             path: ".metadata.creationTimestamp".to_owned(),
         }];

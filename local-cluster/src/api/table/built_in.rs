@@ -4,27 +4,28 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{age_at, age_of, network, workloads};
-use crate::resources::Kind;
+use crate::resources::{CREATED, Kind};
 
 /// A column besides the name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) kind: &'static str,
+    pub(super) description: &'static str,
     /// Above 0: only in wide tables.
     pub(super) priority: i64,
 }
 
 pub(super) const fn column(name: &'static str) -> Column {
-    Column { name, kind: "string", priority: 0 }
+    Column { name, kind: "string", description: "", priority: 0 }
 }
 
 pub(super) const fn number(name: &'static str) -> Column {
-    Column { name, kind: "integer", priority: 0 }
+    Column { name, kind: "integer", description: "", priority: 0 }
 }
 
 pub(super) const fn wide(name: &'static str) -> Column {
-    Column { name, kind: "string", priority: 1 }
+    Column { name, kind: "string", description: "", priority: 1 }
 }
 
 /// Columns and the cells under them.
@@ -36,7 +37,7 @@ pub(super) struct Printer {
 const AGE: Column = column("Age");
 
 const GENERIC: Printer = Printer {
-    columns: &[column("Created At")],
+    columns: &[Column { name: "Created At", kind: "date", description: CREATED, priority: 0 }],
     cells: |object, _| vec![object["metadata"]["creationTimestamp"].clone()],
 };
 const ONLY_AGE: Printer = Printer { columns: &[AGE], cells: |object, now| vec![age_of(object, now)] };
