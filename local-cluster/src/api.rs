@@ -33,6 +33,7 @@ pub(crate) use self::admission::Webhooks;
 use self::answer::{Answer, Body, Content, respond};
 use self::call::Call;
 pub use self::faults::{Fault, Faults};
+pub(crate) use self::openapi::Documents;
 use self::path::Target;
 use self::query::Query;
 pub(crate) use self::server::serve;
@@ -46,6 +47,7 @@ pub(crate) struct Api {
     pub(crate) objects: Objects,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) faults: Faults,
+    pub(crate) documents: Documents,
     pub(crate) webhooks: Webhooks,
     /// Nothing without a node.
     pub(crate) logs: Option<Arc<dyn Logs>>,

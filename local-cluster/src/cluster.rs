@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::accounts::Accounts;
-use crate::api::{self, Api, Faults, Webhooks};
+use crate::api::{self, Api, Documents, Faults, Webhooks};
 use crate::controllers::{ControllerSettings, Controllers};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::definitions;
@@ -74,7 +74,7 @@ pub struct LocalCluster {
 pub enum StartError {
     #[error("failed to listen on {address}: {source}{}", hint(source))]
     Listen { address: SocketAddr, source: io::Error },
-    #[error("failed to write the kubeconfig {}: {source}; name a file in a folder that you may write to", path.display())]
+    #[error("failed to write the kubeconfig {}: {source}; name a new file in a folder that you may write to", path.display())]
     Kubeconfig { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -98,6 +98,13 @@ impl LocalCluster {
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let credentials = Arc::new(Credentials::new(address.ip(), options.token)?);
+        let kubeconfig = match options.kubeconfig {
+            None => None,
+            Some(path) => match WrittenFile::write(&path, &credentials.kubeconfig(&url(address))) {
+                Ok(written) => Some(written),
+                Err(source) => return Err(StartError::Kubeconfig { path, source }),
+            },
+        };
         let objects = Objects::default();
         // Kinds must be known to those who watch all of them.
         let definitions = tokio::spawn(definitions::run(objects.clone()));
@@ -105,9 +112,14 @@ impl LocalCluster {
         let controllers = Controllers::start(&objects, ControllerSettings { ca_certificate });
         let node = match options.node {
             None => None,
-            Some(node) => Some(start_node(node, &objects, &credentials, address)?),
+            Some(node) => {
+                let started = start_node(node, &objects, &credentials, address);
+                // What runs already ends with the store.
+                Some(started.inspect_err(|_| objects.store().close())?)
+            }
         };
         let api = Arc::new(Api {
+            documents: Documents::default(),
             faults: Faults::new(objects.store()),
             webhooks: Webhooks,
             logs: node.as_ref().map(Node::logs),
@@ -117,13 +129,6 @@ impl LocalCluster {
             credentials: Arc::clone(&credentials),
             objects,
         });
-        let kubeconfig = match options.kubeconfig {
-            None => None,
-            Some(path) => match WrittenFile::write(&path, &credentials.kubeconfig(&url(address))) {
-                Ok(written) => Some(written),
-                Err(source) => return Err(StartError::Kubeconfig { path, source }),
-            },
-        };
         let server = tokio::spawn(api::serve(Arc::clone(&api), listener));
         Ok(LocalCluster { api, kubeconfig, server, definitions, running: Some((controllers, node)) })
     }
@@ -200,14 +205,25 @@ fn url(address: SocketAddr) -> String {
     format!("https://{reachable}")
 }
 
+/// How a kubeconfig that is ours begins.
+const MARK: &str = "# Written by local-cluster, which removes it when it ends.\n";
+
 /// A file that goes when its writer goes.
 struct WrittenFile(PathBuf);
 
 impl WrittenFile {
     /// Whole or not at all; only its owner may read it.
     fn write(path: &Path, text: &str) -> io::Result<WrittenFile> {
+        // One that a cluster which broke down left behind is of no use to anybody; another is somebody's.
+        if std::fs::read_to_string(path).is_ok_and(|found| !found.is_empty() && !found.starts_with(MARK)) {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "a file is there that no local cluster wrote",
+            ));
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::Builder::new().prefix(".kubeconfig").tempfile_in(folder)?;
+        file.write_all(MARK.as_bytes())?;
         file.write_all(text.as_bytes())?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(WrittenFile(path.to_owned()))

@@ -1,12 +1,13 @@
 //! The life of `CustomResourceDefinitions`: their names are accepted, their kinds are served, and when they go their
 //! objects go first.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use crate::objects::{AllChanges, Deletion, Object, Objects, Part, Resource, is_being_deleted, now};
-use crate::resources::custom_kinds;
+use crate::resources::{Kind, custom_kinds};
 
 pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -14,9 +15,20 @@ fn definitions() -> Resource {
     Resource::new("apiextensions.k8s.io", "customresourcedefinitions")
 }
 
+fn edition(definition: &Value) -> Edition {
+    let metadata = &definition["metadata"];
+    let uid = metadata["uid"].as_str().unwrap_or_default().to_owned();
+    (uid, metadata["generation"].as_i64(), is_being_deleted(definition))
+}
+
 /// Runs until the cluster stops.
 pub(crate) async fn run(objects: Objects) {
-    let mut keeper = Keeper { objects: objects.clone(), established: Vec::new(), going: BTreeSet::new() };
+    let mut keeper = Keeper {
+        objects: objects.clone(),
+        established: Vec::new(),
+        read: HashMap::new(),
+        going: BTreeSet::new(),
+    };
     let mut changes: AllChanges = objects.watch_all();
     keeper.sync();
     while let Some((resource, _)) = changes.next().await {
@@ -26,10 +38,15 @@ pub(crate) async fn run(objects: Objects) {
     }
 }
 
+/// What tells a definition from what it was before: its uid, its generation and whether it is being deleted.
+type Edition = (String, Option<i64>, bool);
+
 struct Keeper {
     objects: Objects,
     /// Names of definitions in the order in which their kinds came.
     established: Vec<String>,
+    /// Kinds of definitions, which take a while to read.
+    read: HashMap<Edition, Vec<Arc<Kind>>>,
     /// Resources whose definitions wait for the last of their objects.
     going: BTreeSet<Resource>,
 }
@@ -104,7 +121,15 @@ impl Keeper {
         }
         served.sort_by_key(|definition| self.established.iter().position(|known| *known == name(definition)));
         let before: BTreeSet<_> = self.objects.resources().into_iter().collect();
-        let kinds = served.iter().flat_map(|definition| custom_kinds(definition)).collect();
+        let mut kinds = Vec::new();
+        let mut read = HashMap::new();
+        for definition in &served {
+            let edition = edition(definition);
+            let its = self.read.remove(&edition).unwrap_or_else(|| custom_kinds(definition));
+            kinds.extend(its.iter().cloned());
+            read.insert(edition, its);
+        }
+        self.read = read;
         self.objects.kinds().replace_custom(kinds);
         let after: BTreeSet<_> = self.objects.resources().into_iter().collect();
         for gone in before.difference(&after) {

@@ -1,6 +1,7 @@
 //! Admission webhooks: programs that are asked before an object is written, and may change it or refuse.
 
 mod client;
+mod trust;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -302,7 +303,7 @@ impl Call {
             return Err(invalid(&format!("expected response.uid={expected}, got {found}")));
         }
         let warnings = response["warnings"].as_array().into_iter().flatten();
-        let warnings = warnings.filter_map(Value::as_str).map(shortened).collect();
+        let warnings = warnings.filter_map(Value::as_str).map(str::to_owned).collect();
         if response["allowed"] != true {
             return Err(Trouble::Refused(refusal(name, &response["status"])));
         }
@@ -366,10 +367,4 @@ fn refusal(webhook: &str, status: &Value) -> Failure {
         message,
         details: status.get("details").filter(|details| details.is_object()).cloned().map(Box::new),
     }
-}
-
-/// Longer warnings are cut.
-fn shortened(warning: &str) -> String {
-    const LONGEST: usize = 256;
-    warning.chars().take(LONGEST).collect()
 }

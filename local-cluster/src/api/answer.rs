@@ -1,5 +1,6 @@
 //! Answers: what a request comes to, and how it is put on the wire.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io::Write;
 
@@ -128,12 +129,33 @@ fn finish(
             map.insert(name, value);
         }
     }
-    for warning in warnings {
+    for warning in told(warnings) {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(&warning))) {
             map.append(WARNING, value);
         }
     }
     response
+}
+
+/// The warnings there is room for: each once; where they are long in all, each is cut.
+fn told(warnings: Vec<String>) -> Vec<String> {
+    const LONGEST: usize = 256;
+    const LONGEST_IN_ALL: usize = 4096;
+    let mut seen = HashSet::new();
+    let once = warnings.into_iter().filter(|text| !text.is_empty() && seen.insert(text.clone()));
+    let once: Vec<String> = once.collect();
+    let length = |text: &String| text.chars().count();
+    if once.iter().map(length).sum::<usize>() <= LONGEST_IN_ALL {
+        return once;
+    }
+    let cut = once.into_iter().map(|text| text.chars().take(LONGEST).collect::<String>());
+    let mut room = LONGEST_IN_ALL;
+    cut.take_while(|text| {
+        let fits = room > 0;
+        room = room.saturating_sub(length(text));
+        fits
+    })
+    .collect()
 }
 
 /// A quoted string as headers have it; control characters can't be in one.

@@ -67,7 +67,9 @@ pub(super) fn answer(api: &Api, asked: &Asked) -> Result<Option<Answer>, Failure
     let found = match parts.as_slice() {
         [""] => paths(&table),
         ["openapi", "v2"] => return Ok(Some(openapi::version_2(&table, asked))),
-        ["openapi", "v3", rest @ ..] => return Ok(Some(openapi::version_3(&table, asked, &rest.join("/")))),
+        ["openapi", "v3", rest @ ..] => {
+            return Ok(Some(openapi::version_3(&api.documents, &table, asked, &rest.join("/"))));
+        }
         ["api"] => return Ok(Some(root(api, &table, asked)?)),
         ["apis"] => return Ok(Some(groups(&table, asked)?)),
         ["api", version] => match table.of("", version) {

@@ -2,10 +2,12 @@
 
 mod operations;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, ETAG, EXPIRES, IF_NONE_MATCH, LOCATION, VARY};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Content};
@@ -24,29 +26,69 @@ const VERSION_2: &str = "application/com.github.proto-openapi.spec.v2.v1.0+proto
 /// `swagger: "2.0"`, `info: {title: "Kubernetes", version: "1.34"}`, no paths, no definitions.
 const EMPTY_VERSION_2: &[u8] = b"\x0a\x032.0\x12\x12\x0a\x0aKubernetes\x12\x041.34\x42\x00\x4a\x00";
 
+/// Documents that were written once: they are large, and kubectl asks for them each time it runs.
+#[derive(Debug, Default)]
+pub(crate) struct Documents(Mutex<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    /// What they tell of.
+    table: Option<Arc<Table>>,
+    by_path: HashMap<String, Document>,
+}
+
+#[derive(Debug, Clone)]
+struct Document {
+    body: Bytes,
+    hash: String,
+}
+
+impl Documents {
+    fn get(&self, table: &Arc<Table>, path: &str) -> Option<Document> {
+        let mut written = self.0.lock();
+        let Written { table: told, by_path } = &mut *written;
+        let told = told.get_or_insert_with(|| Arc::clone(table));
+        if !Arc::ptr_eq(told, table) {
+            by_path.retain(|path, _| same(kinds(told, path), kinds(table, path)));
+            *told = Arc::clone(table);
+        }
+        if let Some(document) = by_path.get(path) {
+            return Some(document.clone());
+        }
+        let body = Bytes::from(document(table, path)?.to_string());
+        let document = Document { hash: hash(&body), body };
+        by_path.insert(path.to_owned(), document.clone());
+        Some(document)
+    }
+}
+
+fn same(a: &[Arc<Kind>], b: &[Arc<Kind>]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b))
+}
+
 /// The index for an empty path, else the document of a group's version.
-pub(super) fn version_3(table: &Table, asked: &Asked, path: &str) -> Answer {
+pub(super) fn version_3(known: &Documents, table: &Arc<Table>, asked: &Asked, path: &str) -> Answer {
     if path.is_empty() {
         let index: Map<String, Value> = documents(table)
             .into_iter()
             .map(|path| {
-                let hash = document(table, &path).map(|document| hash(document.to_string().as_bytes()));
-                let url = format!("/openapi/v3/{path}?hash={}", hash.unwrap_or_default());
+                let hash = known.get(table, &path).map(|document| document.hash).unwrap_or_default();
+                let url = format!("/openapi/v3/{path}?hash={hash}");
                 (path, json!({"serverRelativeURL": url}))
             })
             .collect();
-        return cached(asked, "text/plain; charset=utf-8", json!({"paths": index}).to_string(), None);
+        return cached(asked, "text/plain; charset=utf-8", json!({"paths": index}).to_string().into(), None);
     }
-    let Some(document) = document(table, path) else { return Answer::new(404, Content::Empty) };
+    let Some(Document { body, hash }) = known.get(table, path) else {
+        return Answer::new(404, Content::Empty);
+    };
     if !accepts_json(asked) {
         return Answer::new(406, Content::Empty).header(VARY, "Accept");
     }
-    let body = document.to_string();
-    let hash = hash(body.as_bytes());
     let url = format!("/openapi/v3/{path}?hash={hash}");
     match asked.query.get("hash") {
         Some(given) if given != hash => {
-            let answer = Answer::new(301, Content::Raw("application/json", bytes::Bytes::new()));
+            let answer = Answer::new(301, Content::Raw("application/json", Bytes::new()));
             answer.header(LOCATION, url).header(ETAG, format!("\"{hash}\"")).header(VARY, "Accept")
         }
         given => cached(asked, "application/json", body, Some(given.is_some())),
@@ -62,15 +104,15 @@ fn accepts_json(asked: &Asked) -> bool {
 }
 
 /// An answer that clients may keep; for a year when its address names its content.
-fn cached(asked: &Asked, media_type: &'static str, body: String, immutable: Option<bool>) -> Answer {
-    let etag = format!("\"{}\"", hash(body.as_bytes()));
+fn cached(asked: &Asked, media_type: &'static str, body: Bytes, immutable: Option<bool>) -> Answer {
+    let etag = format!("\"{}\"", hash(&body));
     let year = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(365 * 24);
     let expires = year.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
     let known = text(&asked.headers, &IF_NONE_MATCH) == Some(&etag);
     let answer = if known {
         Answer::new(304, Content::Empty)
     } else {
-        Answer::new(200, Content::Raw(media_type, body.into())).header(ACCEPT_RANGES, "bytes")
+        Answer::new(200, Content::Raw(media_type, body)).header(ACCEPT_RANGES, "bytes")
     };
     let answer = match immutable {
         None => answer,
@@ -95,13 +137,16 @@ fn documents(table: &Table) -> Vec<String> {
     paths
 }
 
+fn kinds<'a>(table: &'a Table, path: &str) -> &'a [Arc<Kind>] {
+    match path.split('/').collect::<Vec<_>>()[..] {
+        ["api", version] => table.of("", version),
+        ["apis", group, version] => table.of(group, version),
+        _ => &[],
+    }
+}
+
 fn document(table: &Table, path: &str) -> Option<Value> {
-    let (group, version) = match path.split('/').collect::<Vec<_>>()[..] {
-        ["api", version] => ("", version),
-        ["apis", group, version] => (group, version),
-        _ => return None,
-    };
-    let kinds = table.of(group, version);
+    let kinds = kinds(table, path);
     let first = kinds.first()?;
     let mut names = BTreeSet::new();
     for meta in ["DeleteOptions", "ListMeta", "ObjectMeta", "Status"] {
@@ -141,7 +186,7 @@ fn document(table: &Table, path: &str) -> Option<Value> {
 pub(super) fn version_2(table: &Table, asked: &Asked) -> Answer {
     if asked.accept().is_some_and(|accept| accept.contains("proto-openapi.spec.v2")) {
         // kubectl asks in this form alone, for kinds that it finds in no newer document; an empty one says so too.
-        let body = bytes::Bytes::from_static(EMPTY_VERSION_2);
+        let body = Bytes::from_static(EMPTY_VERSION_2);
         return Answer::new(200, Content::Raw(VERSION_2, body)).header(VARY, "Accept");
     }
     if !accepts_json(asked) {
@@ -159,7 +204,7 @@ pub(super) fn version_2(table: &Table, asked: &Asked) -> Answer {
         "paths": {},
         "definitions": definitions,
     });
-    cached(asked, "application/json", body.to_string(), Some(false))
+    cached(asked, "application/json", body.to_string().into(), Some(false))
 }
 
 /// References of the older form.

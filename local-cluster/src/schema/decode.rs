@@ -150,22 +150,42 @@ impl Reader {
 /// Types that are read from a text or number, in one canonical form.
 fn scalar(name: &str, value: &Value) -> Option<Result<Value, String>> {
     match (name, value) {
-        ("Time", Value::String(text)) => Some(time(text, "%Y-%m-%dT%H:%M:%SZ")),
-        ("MicroTime", Value::String(text)) => Some(time(text, "%Y-%m-%dT%H:%M:%S.%6fZ")),
+        ("Time", Value::String(text)) => Some(time(text)),
+        ("MicroTime", Value::String(text)) => Some(micro_time(text)),
         ("Quantity", Value::Number(number)) => Some(Ok(json!(number.to_string()))),
         ("Quantity", Value::String(text)) => Some(Ok(json!(text))),
         _ => None,
     }
 }
 
-fn time(text: &str, form: &str) -> Result<Value, String> {
-    let parsed: Result<Timestamp, _> = text.parse();
-    match parsed {
-        Ok(time) => Ok(json!(time.strftime(form).to_string())),
-        Err(_) => Err(format!(
-            "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
-        )),
+fn time(text: &str) -> Result<Value, String> {
+    instant(text, "2006-01-02T15:04:05Z07:00")
+        .map(|time| json!(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))
+}
+
+/// Go reads this one strictly, with six digits of fraction.
+fn micro_time(text: &str) -> Result<Value, String> {
+    const FORM: &str = "2006-01-02T15:04:05.000000Z07:00";
+    let time = instant(text, FORM)?;
+    let rest = text.get("2006-01-02T15:04:05".len()..).unwrap_or_default();
+    let digits = rest.strip_prefix('.').map(|rest| rest.len() - rest.trim_start_matches(digit).len());
+    match digits {
+        Some(6) => Ok(json!(time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())),
+        Some(7..) => Err(unreadable(text, FORM, &rest[7..], "Z07:00")),
+        _ => Err(unreadable(text, FORM, rest, ".000000")),
     }
+}
+
+fn digit(character: char) -> bool {
+    character.is_ascii_digit()
+}
+
+fn instant(text: &str, form: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| unreadable(text, form, text, "2006"))
+}
+
+fn unreadable(text: &str, form: &str, rest: &str, part: &str) -> String {
+    format!("parsing time {text:?} as {form:?}: cannot parse {rest:?} as {part:?}")
 }
 
 fn whole(number: &serde_json::Number) -> Option<i64> {
@@ -276,8 +296,18 @@ mod tests {
 
     #[test]
     fn times_have_one_form() {
-        let lease = json!({"spec": {"renewTime": "2026-01-01T00:00:03Z"}});
-        let (value, _) = read("io.k8s.api.coordination.v1.Lease", lease).unwrap();
-        assert_eq!(value["spec"]["renewTime"], "2026-01-01T00:00:03.000000Z");
+        let lease = |time: &str| {
+            let lease = json!({"spec": {"renewTime": time}});
+            read("io.k8s.api.coordination.v1.Lease", lease)
+                .map(|(value, _)| value["spec"]["renewTime"].clone())
+        };
+        assert_eq!(lease("2026-01-01T01:00:03.000000+01:00").unwrap(), "2026-01-01T00:00:03.000000Z");
+        let error = lease("2026-01-01T00:00:03Z").unwrap_err();
+        assert!(
+            error.ends_with(r#"as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000""#),
+            "{error}"
+        );
+        let error = lease("2026-01-01T00:00:03.0000001Z").unwrap_err();
+        assert!(error.ends_with(r#"cannot parse "1Z" as "Z07:00""#), "{error}");
     }
 }

@@ -9,14 +9,14 @@ use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::objects::{Objects, Resource};
+
+use super::trust;
 
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -136,14 +136,17 @@ async fn post_to(place: &Place, config: &Value, review: &Value) -> Result<(u16, 
         _ => format!("{dialed}: {error}"),
     })?;
     let name = ServerName::try_from(place.server_name.clone()).map_err(|error| error.to_string())?;
-    let stream = TlsConnector::from(tls(config)?).connect(name, stream).await.map_err(|error| {
-        let text = error.to_string();
-        if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") {
-            "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
-        } else {
-            format!("tls: failed to verify certificate: {text}")
-        }
-    })?;
+    let bundle = STANDARD.decode(config["caBundle"].as_str().unwrap_or_default()).unwrap_or_default();
+    let stream = TlsConnector::from(Arc::new(trust::client(&bundle)?)).connect(name, stream).await.map_err(
+        |error| {
+            let text = error.to_string();
+            if text.contains("UnknownIssuer") || text.contains("CaUsedAsEndEntity") {
+                "tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned()
+            } else {
+                format!("tls: failed to verify certificate: {text}")
+            }
+        },
+    )?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| error.to_string())?;
@@ -166,20 +169,4 @@ async fn post_to(place: &Place, config: &Value, review: &Value) -> Result<(u16, 
     let answer = answer.await;
     driver.abort();
     answer
-}
-
-/// Trusts only what the configuration names.
-fn tls(config: &Value) -> Result<Arc<ClientConfig>, String> {
-    let bundle = STANDARD.decode(config["caBundle"].as_str().unwrap_or_default()).unwrap_or_default();
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bundle) {
-        let certificate =
-            certificate.map_err(|error| format!("unable to load root certificates: {error:?}"))?;
-        roots.add(certificate).map_err(|error| format!("unable to load root certificates: {error}"))?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config =
-        builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth();
-    Ok(Arc::new(config))
 }

@@ -132,8 +132,10 @@ impl Rollout<'_> {
         });
         match self.objects.create(&kinds::replica_sets(), set) {
             Ok(set) => {
-                let message = format!("Scaled up replica set {} from 0 to {replicas}", name(&set));
-                self.events.normal(&*self.deployment, "ScalingReplicaSet", &message);
+                if replicas > 0 {
+                    let message = format!("Scaled up replica set {} from 0 to {replicas}", name(&set));
+                    self.events.normal(&*self.deployment, "ScalingReplicaSet", &message);
+                }
                 Ok(set)
             }
             Err(failure) if failure.reason == "AlreadyExists" => {
