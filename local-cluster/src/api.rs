@@ -8,6 +8,7 @@ mod call;
 mod discovery;
 mod event_view;
 pub(crate) mod faults;
+mod inside;
 mod list;
 mod media;
 mod openapi;

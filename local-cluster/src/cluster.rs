@@ -17,6 +17,7 @@ use crate::api::{self, Api, Documents, Faults, Webhooks};
 use crate::controllers::{ControllerSettings, Controllers};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::definitions;
+use crate::failure::Failure;
 use crate::node::{ApiAccess, Images, Keeper, Node, NodeError, NodeSettings};
 use crate::objects::Objects;
 
@@ -129,6 +130,14 @@ impl LocalCluster {
             credentials: Arc::clone(&credentials),
             objects,
         });
+        let weak = Arc::downgrade(&api);
+        api.objects.set_client(Box::new(move |resource, object| {
+            let (api, resource) = (weak.upgrade(), resource.clone());
+            Box::pin(async move {
+                let api = api.ok_or_else(|| Failure::internal("the cluster has stopped"))?;
+                api.create(resource, object).await
+            })
+        }));
         let server = tokio::spawn(api::serve(Arc::clone(&api), listener));
         Ok(LocalCluster { api, kubeconfig, server, definitions, running: Some((controllers, node)) })
     }

@@ -8,9 +8,11 @@ mod metadata;
 mod update;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub(crate) use self::create::NewObject;
 pub(crate) use self::delete::Deleted;
@@ -86,7 +88,11 @@ pub struct Objects {
 struct Inner {
     store: Store,
     kinds: Kinds,
+    /// How a client makes an object; set when there is an API.
+    as_client: OnceLock<AsClient>,
 }
+
+type AsClient = Box<dyn Fn(&Resource, Value) -> BoxFuture<'static, Result<Object, Failure>> + Send + Sync>;
 
 /// Changes of one resource, what is already there first.
 pub struct Changes(Follower);
@@ -129,7 +135,7 @@ impl Resource {
 /// With the namespaces that every cluster has.
 impl Default for Objects {
     fn default() -> Objects {
-        let inner = Inner { store: Store::default(), kinds: Kinds::default() };
+        let inner = Inner { store: Store::default(), kinds: Kinds::default(), as_client: OnceLock::new() };
         let objects = Objects { inner: Arc::new(inner) };
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
@@ -180,8 +186,7 @@ impl Objects {
         resources
     }
 
-    /// Gives uid, creation time and version; `metadata.generateName` is honoured. Webhooks are not asked: what
-    /// they must see goes through the HTTP API.
+    /// Gives uid, creation time and version; `metadata.generateName` is honoured. Webhooks are not asked.
     pub fn create(&self, resource: &Resource, object: Value) -> Result<Object, Failure> {
         let kind = self.stored_kind(resource)?;
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
@@ -190,6 +195,27 @@ impl Objects {
         object["kind"] = json!(kind.kind);
         let new = NewObject::prepare(&kind, object, &namespace, Some(&author("")))?;
         self.insert(&kind, new.object, false)
+    }
+
+    /// Makes an object as a client does, so that webhooks see and may change it. Waits for them.
+    pub(crate) fn create_as_client(&self, resource: &Resource, object: Value) -> Result<Object, Failure> {
+        match self.inner.as_client.get() {
+            Some(as_client) if self.has_webhooks() => wait_for(as_client(resource, object)),
+            _ => self.create(resource, object),
+        }
+    }
+
+    pub(crate) fn set_client(&self, as_client: AsClient) {
+        if self.inner.as_client.set(as_client).is_err() {
+            tracing::error!("objects that have an API already were given another");
+        }
+    }
+
+    fn has_webhooks(&self) -> bool {
+        ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"].iter().any(|plural| {
+            let resource = Resource::new("admissionregistration.k8s.io", plural);
+            !self.list(&resource, None).is_empty()
+        })
     }
 
     /// Reads, edits and writes in one step, so that there is no conflict. An edit that changes nothing leaves
@@ -248,6 +274,23 @@ impl AllChanges {
     /// The next change; `None` when the cluster has stopped.
     pub async fn next(&mut self) -> Option<(Resource, Change)> {
         self.0.next().await
+    }
+}
+
+/// Waits in the middle of a task, as a controller must. Where one thread does everything, it does nothing else
+/// meanwhile.
+fn wait_for(made: BoxFuture<'static, Result<Object, Failure>>) -> Result<Object, Failure> {
+    match Handle::try_current() {
+        Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::MultiThread => {
+            tokio::task::block_in_place(|| handle.block_on(made))
+        }
+        _ => {
+            let thread = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.map_err(|error| Failure::internal(error.to_string()))?.block_on(made)
+            });
+            thread.join().unwrap_or_else(|_| Err(Failure::internal("asking webhooks broke down")))
+        }
     }
 }
 

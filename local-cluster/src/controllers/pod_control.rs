@@ -91,7 +91,7 @@ pub(crate) fn create_named_pod(
         },
         "spec": template["spec"],
     });
-    let created = objects.create(&kinds::pods(), without_nulls(pod));
+    let created = objects.create_as_client(&kinds::pods(), without_nulls(pod));
     match &created {
         Ok(pod) => events.normal(owner, "SuccessfulCreate", &format!("Created pod: {}", name(pod))),
         Err(failure) => events.warning(owner, "FailedCreate", &format!("Error creating: {failure}")),

@@ -10,3 +10,4 @@ mod pods;
 mod program;
 mod server;
 mod versions;
+mod webhooks;
