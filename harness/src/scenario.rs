@@ -2,6 +2,7 @@
 //!
 //! `document` says what a file may hold, `node` and `decode` read it and keep the places, `parse` judges it.
 
+pub mod ability;
 pub mod decode;
 pub mod document;
 pub mod fault;

@@ -6,6 +6,7 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use super::failure_text::lines;
 use super::run::{Run, Told, ToldStep};
 use crate::runner::event::{Failure, Verdict};
+use crate::scenario::ability::lacking;
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
@@ -39,7 +40,7 @@ pub fn render(run: &Run) -> Result<String, String> {
 
 fn scenario(told: &Told, run: &Run) -> Value {
     let note = match &told.verdict {
-        Some(Verdict::Unsupported { needs }) => format!("needs {}", needs.join(", ")),
+        Some(Verdict::Unsupported { needs }) => lacking(needs).join("; "),
         Some(Verdict::Unavailable { why } | Verdict::Broken { why }) => why.clone(),
         Some(Verdict::Failed { evidence }) => format!("evidence: {evidence}"),
         Some(Verdict::Interrupted) | None => "the run was interrupted".to_owned(),

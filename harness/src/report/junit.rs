@@ -7,6 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::failure_text::lines;
 use super::run::{Run, Told, ToldStep};
 use crate::runner::event::{Failure, Verdict};
+use crate::scenario::ability::lacking;
 
 /// The whole run as `JUnit` XML.
 pub fn render(run: &Run) -> Result<String, String> {
@@ -27,7 +28,7 @@ fn suite(told: &Told) -> TestSuite {
     // What ended outside of any step is a case of its own, so that nobody overlooks it.
     let whole = match &told.verdict {
         Some(Verdict::Passed | Verdict::Failed { .. }) => None,
-        Some(Verdict::Unsupported { needs }) => Some((None, format!("needs {}", needs.join(", ")))),
+        Some(Verdict::Unsupported { needs }) => Some((None, lacking(needs).join("; "))),
         Some(Verdict::Unavailable { why }) => {
             Some((Some("unavailable"), format!("the environment is not available: {why}")))
         }

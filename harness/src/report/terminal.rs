@@ -12,6 +12,7 @@ use super::Report;
 use super::failure_text::lines;
 use super::run::{Run, Told, ToldStep};
 use crate::runner::event::{Event, Verdict, What};
+use crate::scenario::ability::lacking;
 
 /// How it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,7 +161,9 @@ impl Terminal {
                 let _ = writeln!(text, "    evidence: {evidence}");
             }
             Some(Verdict::Unsupported { needs }) => {
-                let _ = writeln!(text, "    needs {}, which this environment can't do", needs.join(", "));
+                for line in lacking(needs) {
+                    let _ = writeln!(text, "    {line}");
+                }
             }
             Some(Verdict::Unavailable { why } | Verdict::Broken { why }) => {
                 why.lines().for_each(|line| {

@@ -66,9 +66,7 @@ async fn whole(
         .requires
         .iter()
         .filter(|ability| !abilities.contains(ability))
-        .map(|ability| {
-            serde_json::to_value(ability).unwrap_or_default().as_str().unwrap_or_default().to_owned()
-        })
+        .map(|ability| ability.word())
         .collect();
     if !lacking.is_empty() {
         return Verdict::Unsupported { needs: lacking };

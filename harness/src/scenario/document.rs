@@ -53,6 +53,12 @@ pub enum Ability {
     Crash,
     /// Pods are in an Istio mesh.
     Mesh,
+    /// Spans are collected, and Jaeger's API answers questions about them.
+    Jaeger,
+    /// Numbers of the mesh are collected, and Prometheus' API answers questions about them.
+    Prometheus,
+    /// Kiali draws the mesh.
+    Kiali,
 }
 
 /// One step: one of the things that can be done, and what goes with it.

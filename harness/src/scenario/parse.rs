@@ -313,8 +313,7 @@ impl Reader<'_> {
 
     fn needs(&mut self, node: &Node, ability: Ability) {
         if !self.requires.contains(&ability) {
-            let word = serde_json::to_value(ability).unwrap_or_default();
-            let word = word.as_str().unwrap_or_default();
+            let word = ability.word();
             let fault = Fault::new(node.span.clone(), format!("this needs the ability `{word}`"));
             self.faults.push(fault.help(format!("add it to `requires`, so that the scenario is told to be unsupported elsewhere: `requires: [{word}]`")));
         }
