@@ -88,8 +88,13 @@ async fn settled(touched: &Notify) {
 
 /// Keeps the watch alive as long as the result is.
 fn watch(path: &Path, touched: &Arc<Notify>) -> Option<Box<dyn Watcher + Send>> {
-    let touch = |touched: Arc<Notify>| move |_: notify::Result<notify::Event>| touched.notify_one();
-    let native = notify::recommended_watcher(touch(Arc::clone(touched))).and_then(|mut watcher| {
+    let touched = Arc::clone(touched);
+    let touch = move |event: notify::Result<notify::Event>| {
+        if is_change(&event) {
+            touched.notify_one();
+        }
+    };
+    let native = notify::recommended_watcher(touch).and_then(|mut watcher| {
         watcher.watch(path, RecursiveMode::Recursive)?;
         Ok(Box::new(watcher) as Box<dyn Watcher + Send>)
     });
@@ -105,7 +110,29 @@ fn watch(path: &Path, touched: &Arc<Notify>) -> Option<Box<dyn Watcher + Send>> 
     }
 }
 
+/// To read a file is an event too: if it counted, every look would ask for the next. An error may hide a change.
+fn is_change(event: &notify::Result<notify::Event>) -> bool {
+    !event.as_ref().is_ok_and(|event| event.kind.is_access())
+}
+
 /// A change that lists nothing says nothing.
 fn is_empty(change: &Change) -> bool {
     matches!(change, Change::Listed(listings) if listings.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, AccessMode, DataChange, EventKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn looking_asks_for_no_other_look() {
+        let event = |kind| is_change(&Ok(notify::Event::new(kind)));
+        assert!(!event(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!event(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(event(EventKind::Modify(ModifyKind::Data(DataChange::Any))));
+        assert!(event(EventKind::Any));
+        assert!(is_change(&Err(notify::Error::generic("the queue of events overflowed"))));
+    }
 }
