@@ -1,13 +1,13 @@
 //! One request with its response, as plugins, forwarding and telemetry see it.
 //!
-//! An [`Exchange`] belongs to one task and lives as long as the request. A [`Record`] is what is left of it
-//! when it is over: owned, immutable, shareable with log plugins that work elsewhere.
+//! An [`Exchange`] belongs to one task and is used again for a later request, for its memory. A [`Record`] is
+//! what is left of it when it is over: owned, immutable, shareable with log plugins that work elsewhere.
 
 pub mod trace;
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -55,16 +55,6 @@ pub struct Exchange {
     /// Where nobody traces there is none.
     pub trace: Option<Box<Trace>>,
     scratch: Scratch,
-}
-
-/// Memory of an exchange that is over, for the next one.
-#[derive(Debug, Default)]
-pub struct Spare {
-    pub request: RequestHead,
-    response: ResponseHead,
-    on_response: Fields,
-    path: String,
-    upstream_target: Vec<u8>,
 }
 
 /// 32 lower-case hex digits.
@@ -227,27 +217,41 @@ pub struct Sent {
     pub connection: Option<&'static str>,
 }
 
-impl From<Exchange> for Record {
-    fn from(exchange: Exchange) -> Record {
+impl Record {
+    /// Takes what it needs out of an exchange that is over.
+    pub fn of(exchange: &mut Exchange) -> Record {
+        use std::mem::take;
         Record {
             id: exchange.id,
-            client: exchange.client,
+            client: exchange.client.clone(),
             target: exchange.request.target().to_vec(),
-            request: exchange.request,
-            response: exchange.response,
-            matched: exchange.matched,
-            consumer: exchange.consumer,
+            request: take(&mut exchange.request),
+            response: take(&mut exchange.response),
+            matched: exchange.matched.take(),
+            consumer: exchange.consumer.take(),
             credential: exchange.credential,
-            outcome: exchange.outcome,
+            outcome: take(&mut exchange.outcome),
             times: exchange.times,
-            tries: exchange.tries,
-            upstream_target: exchange.upstream_target,
-            correlation_id: exchange.correlation_id,
+            tries: take(&mut exchange.tries),
+            upstream_target: take(&mut exchange.upstream_target),
+            correlation_id: exchange.correlation_id.take(),
             sent: exchange.sent,
-            trace: exchange.trace.map(Arc::from),
+            trace: exchange.trace.take().map(Arc::from),
         }
     }
 }
+
+/// Every byte in hex.
+static HEX: [[u8; 2]; 256] = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Per-request values of plugins, by type.
 #[derive(Default)]
@@ -256,28 +260,31 @@ struct Scratch(SmallVec<[(TypeId, Box<dyn Any>); 2]>);
 impl Exchange {
     /// An exchange at its beginning: nothing is known but the connection and the head.
     pub fn new(id: RequestId, client: Client, request: RequestHead, started_us: u64) -> Exchange {
-        Exchange::reusing(Spare { request, ..Spare::default() }, id, client, started_us)
+        let mut exchange = Exchange::blank();
+        exchange.request = request;
+        exchange.begin(id, client, started_us);
+        exchange
     }
 
-    /// The same, with the memory of an earlier one. The request's head is in it.
-    pub fn reusing(spare: Spare, id: RequestId, client: Client, started_us: u64) -> Exchange {
-        let Spare { request, response, on_response, path, upstream_target } = spare;
+    /// One that has not begun.
+    pub fn blank() -> Exchange {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         Exchange {
-            id,
-            client,
-            request,
-            path,
+            id: RequestId([b'0'; 32]),
+            client: Client::new(nowhere, nowhere),
+            request: RequestHead::default(),
+            path: String::new(),
             matched: None,
             consumer: None,
             credential: None,
-            on_response,
+            on_response: Fields::default(),
             body: None,
             body_limit: None,
-            response,
+            response: ResponseHead::default(),
             outcome: Outcome::default(),
-            times: Times { started_us, ..Times::default() },
+            times: Times::default(),
             tries: SmallVec::new(),
-            upstream_target,
+            upstream_target: Vec::new(),
             correlation_id: None,
             sent: Sent::default(),
             trace: None,
@@ -285,16 +292,32 @@ impl Exchange {
         }
     }
 
-    /// Gives its memory back, emptied.
-    pub fn into_spare(self) -> Spare {
-        let Exchange { request, response, on_response, path, upstream_target, .. } = self;
-        let mut spare = Spare { request, response, on_response, path, upstream_target };
-        spare.request.clear();
-        spare.response.clear();
-        spare.on_response.clear();
-        spare.path.clear();
-        spare.upstream_target.clear();
-        spare
+    /// Says what the connection is, when the head is in `request`.
+    pub fn begin(&mut self, id: RequestId, client: Client, started_us: u64) {
+        self.id = id;
+        self.client = client;
+        self.times.started_us = started_us;
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.path.clear();
+        self.matched = None;
+        self.consumer = None;
+        self.credential = None;
+        self.on_response.clear();
+        self.body = None;
+        self.body_limit = None;
+        self.response.clear();
+        self.outcome = Outcome::default();
+        self.times = Times::default();
+        self.tries.clear();
+        self.upstream_target.clear();
+        self.correlation_id = None;
+        self.sent = Sent::default();
+        self.trace = None;
+        self.scratch.0.clear();
     }
 
     /// A plugin's own value for this request.
@@ -383,14 +406,10 @@ impl Answer {
 impl RequestId {
     /// A new random id.
     pub fn random() -> RequestId {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut digits = [0; 32];
-        for half in digits.chunks_exact_mut(16) {
-            let mut bits = fastrand::u64(..);
-            for digit in half {
-                *digit = DIGITS[(bits & 15) as usize];
-                bits >>= 4;
-            }
+        let bytes = fastrand::u128(..).to_ne_bytes();
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&HEX[usize::from(byte)]);
         }
         RequestId(digits)
     }

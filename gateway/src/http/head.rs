@@ -34,6 +34,8 @@ pub struct RequestHead {
     method: Method,
     method_text: Span,
     target: Span,
+    /// Bytes of the target before its first `?`.
+    path_length: u32,
 }
 
 /// Everything of a response but its body.
@@ -82,6 +84,7 @@ impl Default for RequestHead {
             method: Method::Get,
             method_text: Span::default(),
             target: Span::default(),
+            path_length: 0,
         }
     }
 }
@@ -94,6 +97,7 @@ impl RequestHead {
         self.method = Method::Get;
         self.method_text = Span::default();
         self.target = Span::default();
+        self.path_length = 0;
     }
 
     pub fn method(&self) -> Method {
@@ -112,14 +116,12 @@ impl RequestHead {
 
     /// The part of an origin-form target before the first `?`.
     pub fn path(&self) -> &[u8] {
-        let target = self.target();
-        &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
+        &self.target()[..self.path_length as usize]
     }
 
     /// The part after the first `?`, when there is one.
     pub fn query(&self) -> Option<&[u8]> {
-        let target = self.target();
-        memchr::memchr(b'?', target).map(|at| &target[at + 1..])
+        self.target().get(self.path_length as usize + 1..)
     }
 
     pub fn set_method(&mut self, token: &[u8]) {
@@ -128,13 +130,20 @@ impl RequestHead {
     }
 
     pub fn set_target(&mut self, target: &[u8]) {
-        self.target = self.fields.add_span(target);
+        let span = self.fields.add_span(target);
+        self.take_target(span);
     }
 
     /// Places of method and target in bytes that `fields` has adopted.
     pub(super) fn set_line(&mut self, method: Span, target: Span) {
         self.method = Method::of(self.fields.span(method));
         self.method_text = method;
+        self.take_target(target);
+    }
+
+    fn take_target(&mut self, target: Span) {
+        let text = self.fields.span(target);
+        self.path_length = memchr::memchr(b'?', text).unwrap_or(text.len()) as u32;
         self.target = target;
     }
 }

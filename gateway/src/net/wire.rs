@@ -246,6 +246,10 @@ impl Wire {
     /// Ready when the other side has closed. What it sends meanwhile is kept, within a bound.
     pub fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<()> {
         const AHEAD: usize = 16 << 10;
+        if let Io::Tcp(stream) = &self.io {
+            // Nearly always there is nothing, so the buffer is not made before there is.
+            let _ = ready!(stream.poll_read_ready(context));
+        }
         let mut bytes = [0; 2 << 10];
         while self.input.len() < AHEAD {
             match ready!(self.poll_read(context, &mut bytes)) {

@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use super::downstream::{Announced, Downstream, Length, Start};
 use super::failure::{Failure, Progress, error};
-use super::forward::{self, Answering, Connection};
+use super::forward::{self, Answering};
 use super::worker::Worker;
 use super::{client_address, headers, intake, protocol, respond, upgrade};
 use crate::exchange::trace::nanos;
-use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source, Spare};
+use crate::exchange::{Answer, Client, Exchange, Matched, RequestId, Source};
 use crate::http::name::Name;
 use crate::net::wire::WireError;
 use crate::overload::Level;
@@ -24,19 +24,19 @@ use crate::snapshot::Snapshot;
 /// What a log shows for a request whose client left before there was an answer: nginx's number, and so Kong's.
 const CLIENT_GONE: u16 = 499;
 
-/// Serves one request: from its head to the record of what became of it. The configuration it begins with is
-/// the one it ends with.
+/// Serves one request: from its head, in a blank exchange, to the record of what became of it. The configuration it
+/// begins with is the one it ends with.
 pub async fn run<D: Downstream>(
     worker: &Rc<Worker>,
     down: &mut D,
     client: &Client,
-    spare: Spare,
+    mut exchange: Box<Exchange>,
     started_us: u64,
     refused: Option<Answer>,
 ) {
     let snapshot = worker.snapshot();
-    let client = client_address::of_request(client, &spare.request, &worker.settings.trust);
-    let mut exchange = Exchange::reusing(spare, RequestId::random(), client, started_us);
+    let client = client_address::of_request(client, &exchange.request, &worker.settings.trust);
+    exchange.begin(RequestId::random(), client, started_us);
     let under_way = worker.counters.begin();
     let routing = snapshot.is_traced().then(|| nanos(&worker.clock));
     let decision = match refused {
@@ -51,8 +51,15 @@ pub async fn run<D: Downstream>(
     if let Some(begun_ns) = routing {
         chain.begin_trace(&mut exchange, &worker.clock, begun_ns);
     }
-    let mut reply =
-        Reply { worker, down, exchange: &mut exchange, chain, chosen: Chosen::default(), begun: false };
+    let mut reply = Reply {
+        worker,
+        down,
+        exchange: &mut exchange,
+        chain,
+        chosen: Chosen::default(),
+        begun: false,
+        ended_us: None,
+    };
     let delivered = match decision {
         Decision::Serve => reply.serve(&snapshot).await,
         Decision::Answer(answer) => reply.answer(answer, false, false).await,
@@ -66,10 +73,11 @@ pub async fn run<D: Downstream>(
         }
         reply.note(failure);
     }
-    let chosen = reply.chosen;
+    let (chosen, ended_us) = (reply.chosen, reply.ended_us);
     exchange.sent = down.sent();
     drop(under_way);
-    worker.finish(down.transferred(), exchange, &snapshot, &chosen);
+    let ended_us = ended_us.unwrap_or_else(|| worker.now_us());
+    worker.finish(ended_us, down.transferred(), exchange, &snapshot, &chosen);
 }
 
 /// What is to be done with a request.
@@ -121,13 +129,15 @@ struct Reply<'a, D> {
     chosen: Chosen,
     /// The client has been given the head of an answer.
     begun: bool,
+    /// When its last byte was written, if that is known.
+    ended_us: Option<u64>,
 }
 
 impl<D: Downstream> Reply<'_, D> {
     /// A matched request: plugins, upstream, answer.
     async fn serve(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         if self.chain.wants_body()
-            && let Err(failure) = self.show_body().await
+            && let Err(failure) = Box::pin(self.show_body()).await
         {
             return self.fail(failure, false).await;
         }
@@ -174,9 +184,8 @@ impl<D: Downstream> Reply<'_, D> {
     async fn relay(&mut self, mut upstream: Answering) -> Result<(), Failure> {
         let exchange = &mut *self.exchange;
         exchange.outcome.source = Source::Service;
-        let announced =
-            exchange.response.fields.get_str(Name::ContentLength).and_then(|text| text.parse().ok());
-        headers::clean_upstream_answer(exchange, upstream.connection.leg.protocol(), upstream.websocket);
+        let announced = upstream.announced;
+        headers::clean_upstream_answer(exchange, upstream.leg.protocol(), upstream.websocket);
         self.header_filter();
         headers::add_gateway_lines(self.exchange, true);
         let length = match announced {
@@ -184,7 +193,7 @@ impl<D: Downstream> Reply<'_, D> {
                 Length::Absent(announced.filter(|_| may_announce_length(self.exchange)))
             }
             Some(length) => Length::Known(length),
-            None if upstream.connection.leg.body_done() => Length::Known(0),
+            None if upstream.leg.body_done() => Length::Known(0),
             None => Length::Unknown,
         };
         let idle_ms = u64::from(upstream.service.read_timeout);
@@ -200,14 +209,14 @@ impl<D: Downstream> Reply<'_, D> {
         down.deadline().set(idle_ms);
         let result = poll_fn(|context| {
             let mut scratch = worker.scratch.borrow_mut();
-            if !upstream.connection.sending.is_over()
-                && let Poll::Ready(Err(_)) = upstream.connection.sending.advance(
+            if !upstream.sending.is_over()
+                && let Poll::Ready(Err(_)) = upstream.sending.advance(
                     context,
                     &mut scratch,
                     &upstream.service,
                     worker,
                     down,
-                    &mut upstream.connection.leg,
+                    &mut upstream.leg,
                 )
             {
                 upstream.reusable = false;
@@ -241,7 +250,7 @@ impl<D: Downstream> Reply<'_, D> {
                         }
                     }
                 }
-                let read = upstream.connection.leg.poll_body(context, &mut scratch, down.deadline());
+                let read = upstream.leg.poll_body(context, &mut scratch, down.deadline());
                 let piece = match read {
                     Poll::Ready(Ok(piece)) => Some(piece),
                     Poll::Ready(Err(error)) if begun => return Poll::Ready(Err(cut_off(&error))),
@@ -289,22 +298,25 @@ impl<D: Downstream> Reply<'_, D> {
             }
         })
         .await;
-        self.exchange.times.receive_us = self.worker.now_us().saturating_sub(upstream.answered_us);
+        let ended_us = self.worker.now_us();
+        self.exchange.times.receive_us = ended_us.saturating_sub(upstream.answered_us);
+        self.ended_us = Some(ended_us);
         if result.is_ok() && upstream.websocket {
-            self.tunnel(&mut upstream).await;
-        } else if result.is_ok() && upstream.reusable && upstream.connection.sending.is_over() {
-            let now_ms = self.worker.deadlines.now_ms();
-            let Connection { leg, destination, requests, .. } = upstream.connection;
-            if let Some(wire) = leg.into_wire() {
-                self.worker.pool.put(destination, wire, requests, now_ms);
-            }
+            self.ended_us = None;
+            Box::pin(self.tunnel(&mut upstream)).await;
+        } else if result.is_ok()
+            && upstream.reusable
+            && upstream.sending.is_over()
+            && let Some(connection) = upstream.leg.into_connection()
+        {
+            self.worker.pool.put(connection, self.worker.deadlines.now_ms());
         }
         result
     }
 
     async fn tunnel(&mut self, upstream: &mut Answering) {
         let deadline = self.worker.deadlines.register();
-        let (Some(client), Some(target)) = (self.down.wire(), upstream.connection.leg.wire()) else { return };
+        let (Some(client), Some(target)) = (self.down.wire(), upstream.leg.wire()) else { return };
         upgrade::tunnel(self.worker, client, target, &deadline, u64::from(upstream.service.read_timeout))
             .await;
     }

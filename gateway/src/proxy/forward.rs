@@ -28,7 +28,7 @@ use crate::snapshot::{CompiledService, Place};
 use crate::upstream::choose::{Chooser, NoTarget, Target, Tried};
 use crate::upstream::connect;
 use crate::upstream::http2::Call;
-use crate::upstream::pool::Destination;
+use crate::upstream::pool::{Connection, Destination};
 
 /// A request body up to this size is read before a target is chosen: a slow client then costs no upstream
 /// connection, and another attempt can send the body again.
@@ -38,7 +38,11 @@ const MOST_INTERIM: u32 = 16;
 
 /// An upstream that has begun to answer: its head is in `exchange.response`, the body still to come.
 pub struct Answering {
-    pub connection: Connection,
+    pub leg: Leg,
+    /// The request's body still going out over it.
+    pub sending: Sending,
+    /// What its head says of the body's length, which is there also when the body is not.
+    pub announced: Option<u64>,
     /// The connection may carry another request afterwards.
     pub reusable: bool,
     /// The upstream agreed to speak WebSocket.
@@ -49,14 +53,6 @@ pub struct Answering {
     pub answered_us: u64,
     /// Busy until the exchange is over.
     _target: Target,
-}
-
-/// A connection to a target, with the request's body still going out over it.
-pub struct Connection {
-    pub leg: Leg,
-    pub destination: Destination,
-    pub requests: u32,
-    pub sending: Sending,
 }
 
 /// The request's body on its way to the upstream.
@@ -145,20 +141,30 @@ pub async fn request<D: Downstream>(
         };
         let result = attempt.run(exchange, down).await;
         let was_reused = attempt.reused;
-        let answered = worker.now_us();
+        let answered_us = worker.now_us();
         if let Some(trace) = &mut exchange.trace {
             trace.end_attempt(result.as_ref().err().map(|failure| failure.reason));
         }
-        exchange.times.upstream_us = Some(exchange.elapsed_us(answered).saturating_sub(forwarded_us));
+        exchange.times.upstream_us = Some(exchange.elapsed_us(answered_us).saturating_sub(forwarded_us));
         let failure = match result {
-            Ok((connection, reusable)) => {
+            Ok(answered) => {
                 let status = exchange.response.status;
                 if let Some(last) = exchange.tries.last_mut() {
                     last.status = Some(status);
                 }
-                let took = Duration::from_micros(answered.saturating_sub(chosen));
+                let took = Duration::from_micros(answered_us.saturating_sub(chosen));
                 target.answered(status, took, worker.deadlines.now_ms());
-                return Ok(Answering::new(connection, reusable, service, exchange, target, answered));
+                let Answered { leg, sending, announced, reusable } = answered;
+                return Ok(Answering {
+                    leg,
+                    sending,
+                    announced,
+                    reusable,
+                    websocket: status == 101,
+                    service: Arc::clone(&service.service),
+                    answered_us,
+                    _target: target,
+                });
             }
             Err(failure) => failure,
         };
@@ -255,7 +261,8 @@ async fn gather<D: Downstream>(
     // Nothing waits for the end of a stream of messages either.
     let streams = exchange.matched.as_ref().is_some_and(Matched::speaks_grpc);
     let waits = !streams && exchange.route().is_some_and(|route| route.request_buffering);
-    let (bytes, complete) = read_body(worker, down, BUFFERED, waits, exchange.body_limit).await?;
+    let limit = exchange.body_limit;
+    let (bytes, complete) = Box::pin(read_body(worker, down, BUFFERED, waits, limit)).await?;
     let framing = if complete { Framing::Length(bytes.len() as u64) } else { framing };
     Ok(Gathered { bytes: bytes.into(), framing, complete })
 }
@@ -320,13 +327,21 @@ struct Attempt<'a> {
     sent_before: u64,
 }
 
+/// What an attempt brings back; see [`Answering`].
+struct Answered {
+    leg: Leg,
+    sending: Sending,
+    announced: Option<u64>,
+    reusable: bool,
+}
+
 impl Attempt<'_> {
     async fn run<D: Downstream>(
         &mut self,
         exchange: &mut Exchange,
         down: &mut D,
-    ) -> Result<(Connection, bool), Failure> {
-        let (mut leg, destination, requests) = self.open(exchange, down).await?;
+    ) -> Result<Answered, Failure> {
+        let mut leg = self.open(exchange, down).await?;
         self.sent_before = leg.bytes_out();
         let mut sending = Sending {
             done: self.gathered.complete,
@@ -338,23 +353,18 @@ impl Attempt<'_> {
         };
         self.exchange_heads(exchange, down, &mut leg, &mut sending).await?;
         let head = &exchange.response;
-        let ends_by_itself =
+        let (ends_by_itself, announced) =
             leg.begin_body(exchange.request.method(), head).map_err(|error| invalid(error.to_string()))?;
         let keeps_alive = match head.version {
             Version::Http10 => headers::connection_lists(&head.fields, b"keep-alive"),
             _ => !headers::connection_lists(&head.fields, b"close"),
         };
         let reusable = ends_by_itself && head.status != 101 && keeps_alive;
-        Ok((Connection { leg, destination, requests: requests + 1, sending }, reusable))
+        Ok(Answered { leg, sending, announced, reusable })
     }
 
-    /// A connection to the target that has been given the head of the request, and how many requests it has carried
-    /// before.
-    async fn open<D: Downstream>(
-        &mut self,
-        exchange: &Exchange,
-        down: &mut D,
-    ) -> Result<(Leg, Destination, u32), Failure> {
+    /// A connection to the target that has been given the head of the request.
+    async fn open<D: Downstream>(&mut self, exchange: &Exchange, down: &mut D) -> Result<Leg, Failure> {
         let service = &self.service.service;
         let tls = self.service.tls.as_ref();
         let destination =
@@ -374,15 +384,14 @@ impl Attempt<'_> {
             connecting.await.map_err(|error| Failure::new(error.reason, error.detail, Progress::NotSent))
         };
         if !service.protocol.is_grpc() {
-            let (mut wire, requests) = match self.worker.pool.take(destination) {
-                Some(lent) => {
-                    self.reused = true;
-                    (lent.wire, lent.requests)
-                }
-                None => (Wire::new(connect(down).await?), 0),
+            let mut connection = if let Some(connection) = self.worker.pool.take(destination) {
+                self.reused = true;
+                connection
+            } else {
+                Connection::new(Wire::new(connect(down).await?), destination)
             };
-            headers::to_upstream(wire.output(), exchange, &onward);
-            return Ok((Leg::http1(wire, framing), destination, requests));
+            headers::to_upstream(connection.wire.output(), exchange, &onward);
+            return Ok(Leg::http1(connection, framing));
         }
         let sender = if let Some(sender) = self.worker.shared.get(destination) {
             self.reused = true;
@@ -399,7 +408,7 @@ impl Attempt<'_> {
         headers::to_upstream(&mut head, exchange, &onward);
         let scheme = if tls.is_some() { "https" } else { "http" };
         let call = Call::new(sender, &head, scheme, framing).map_err(invalid)?;
-        Ok((Leg::http2(call), destination, 0))
+        Ok(Leg::http2(call))
     }
 
     /// Sends the request and reads until the final answer's head is there.
@@ -499,21 +508,6 @@ impl Attempt<'_> {
             WireError::Head(error) => invalid(format!("{address}: {error}")),
             WireError::Chunk(error) => invalid(format!("{address}: {error}")),
         }
-    }
-}
-
-impl Answering {
-    fn new(
-        connection: Connection,
-        reusable: bool,
-        service: &CompiledService,
-        exchange: &Exchange,
-        target: Target,
-        answered_us: u64,
-    ) -> Answering {
-        let websocket = exchange.response.status == 101;
-        let service = Arc::clone(&service.service);
-        Answering { connection, reusable, websocket, service, answered_us, _target: target }
     }
 }
 

@@ -142,19 +142,21 @@ pub fn to_upstream(out: &mut Vec<u8>, exchange: &Exchange, onward: &Onward<'_>) 
     out.extend_from_slice(request.method_bytes());
     out.push(b' ');
     out.extend_from_slice(&exchange.upstream_target);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    line(out, b"Host", onward.host);
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(onward.host);
     out.extend_from_slice(if onward.websocket {
-        b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+        b"\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
     } else {
-        b"Connection: keep-alive\r\n"
+        b"\r\nConnection: keep-alive\r\n"
     });
     if accepts_trailers(&request.fields) {
-        line(out, b"TE", b"trailers");
+        out.extend_from_slice(b"TE: trailers\r\n");
     }
     via(out, request);
     forwarding(out, exchange, onward.prefix);
-    line(out, b"X-Kong-Request-Id", exchange.id.as_bytes());
+    out.extend_from_slice(b"X-Kong-Request-Id: ");
+    out.extend_from_slice(exchange.id.as_bytes());
+    out.extend_from_slice(b"\r\n");
     let nominated = Nominated::of(&request.fields);
     request
         .fields
@@ -237,6 +239,7 @@ pub fn to_client(
     date: Option<&[u8]>,
 ) {
     let response = &exchange.response;
+    out.reserve(response.fields.size() + OWN_LINES);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(response.status).as_bytes());
     out.push(b' ');
@@ -249,10 +252,12 @@ pub fn to_client(
     if let Some(date) = date {
         line(out, b"Date", date);
     }
-    line(out, b"Connection", after.connection().as_bytes());
-    for field in response.fields.iter() {
-        line(out, field.name, field.value);
-    }
+    out.extend_from_slice(match after {
+        After::KeepAlive => b"Connection: keep-alive\r\n",
+        After::Close => b"Connection: close\r\n",
+        After::Upgrade => b"Connection: upgrade\r\n",
+    });
+    response.fields.write_lines(out, |_| true);
     encode::framing_line(out, framing);
     out.extend_from_slice(b"\r\n");
 }
@@ -268,7 +273,9 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
         out.extend_from_slice(part);
         out.extend_from_slice(b", ");
     }
+    let start = out.len();
     address(out, if known { client.peer.ip() } else { client.address });
+    let last = start..out.len();
     out.extend_from_slice(b"\r\n");
     if client.trusted {
         return forwarding_believed(out, exchange, prefix);
@@ -288,7 +295,8 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
         out.extend_from_slice(prefix.as_bytes());
     }
     out.extend_from_slice(b"\r\nX-Real-IP: ");
-    address(out, client.address);
+    // A peer that is not believed stands for itself, so its address was written just now.
+    out.extend_from_within(last);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -319,12 +327,11 @@ fn forwarding_believed(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&s
 fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => {
-            let mut number = itoa::Buffer::new();
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(number.format(octet).as_bytes());
+            let [first, rest @ ..] = address.octets();
+            octet(out, first);
+            for next in rest {
+                out.push(b'.');
+                octet(out, next);
             }
         }
         IpAddr::V6(address) => {
@@ -332,6 +339,16 @@ fn address(out: &mut Vec<u8>, address: IpAddr) {
             let _ = write!(out, "{address}");
         }
     }
+}
+
+fn octet(out: &mut Vec<u8>, value: u8) {
+    if value >= 100 {
+        out.push(b'0' + value / 100);
+    }
+    if value >= 10 {
+        out.push(b'0' + value / 10 % 10);
+    }
+    out.push(b'0' + value % 10);
 }
 
 /// Appends the host the client asked for.
@@ -380,9 +397,7 @@ fn via(out: &mut Vec<u8>, request: &RequestHead) {
         out.extend_from_slice(b", ");
     }
     out.extend_from_slice(received_protocol(request.version).as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(PRODUCT.as_bytes());
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(concat!(" limen/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
 }
 
 /// The number Kong prints for a protocol version: 1.0 loses its zero.

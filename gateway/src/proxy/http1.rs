@@ -55,26 +55,26 @@ pub struct Http1 {
 pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
     let mut connection = Http1::new(&worker, io, deadline);
     loop {
-        let mut spare = worker.take_spare();
-        let (started_us, refused) = match connection.next_head(&mut spare.request).await {
-            Ok(started_us) => (started_us, connection.begin(&spare.request)),
+        let mut exchange = worker.blank_exchange();
+        let (started_us, refused) = match connection.next_head(&mut exchange.request).await {
+            Ok(started_us) => (started_us, connection.begin(&exchange.request)),
             Err(WireError::Head(HeadError::Http2)) if connection.requests == 0 => {
                 let (io, ahead) = connection.wire.into_parts();
-                return http2::serve(worker, Rewind::new(ahead, io), client).await;
+                // In a box: connections that speak HTTP/1.1 need not keep the room for it.
+                return Box::pin(http2::serve(worker, Rewind::new(ahead, io), client)).await;
             }
             Err(error) => match front_end_answer(&error) {
                 Some(answer) => {
                     // As in nginx, a line that is too long is not looked into.
                     if !matches!(error, WireError::Head(HeadError::LineTooLong)) {
-                        parse::salvage(connection.wire.input(), &mut spare.request);
+                        parse::salvage(connection.wire.input(), &mut exchange.request);
                     }
                     (worker.now_us(), Some(connection.refuse(answer)))
                 }
                 None => break,
             },
         };
-        // On the heap, so that an idle connection does not keep the memory of an exchange.
-        Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, refused)).await;
+        exchange::run(&worker, &mut connection, &client, exchange, started_us, refused).await;
         if connection.after == After::Upgrade {
             return;
         }
@@ -88,11 +88,11 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadlin
 /// Tells a client that it speaks in clear to a port for TLS.
 pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
     let mut connection = Http1::new(&worker, io, deadline);
-    let mut spare = worker.take_spare();
-    let Ok(started_us) = connection.next_head(&mut spare.request).await else { return };
+    let mut exchange = worker.blank_exchange();
+    let Ok(started_us) = connection.next_head(&mut exchange.request).await else { return };
     let detail = "The plain HTTP request was sent to HTTPS port";
     let answer = connection.refuse(Answer::Page { status: 400, detail, reason: Reason::BadRequest });
-    Box::pin(exchange::run(&worker, &mut connection, &client, spare, started_us, Some(answer))).await;
+    Box::pin(exchange::run(&worker, &mut connection, &client, exchange, started_us, Some(answer))).await;
     connection.close().await;
 }
 

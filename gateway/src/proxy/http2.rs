@@ -175,14 +175,14 @@ async fn respond(
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Outgoing<Held>>, Broken> {
     let started_us = worker.now_us();
-    let mut spare = worker.take_spare();
+    let mut exchange = worker.blank_exchange();
     let (parts, body) = request.into_parts();
-    let refused = translate(parts, &mut spare.request, &worker.settings.head_limits).err();
+    let refused = translate(parts, &mut exchange.request, &worker.settings.head_limits).err();
     let (answer, answered) = oneshot::channel();
     let guard = Leave::after_joining(Rc::clone(&streams));
     let stream = Stream {
         streams,
-        announced: announced(&body, &spare.request),
+        announced: announced(&body, &exchange.request),
         incoming: Inflow::new(body),
         answer: Some(answer),
         pipe: Pipe::default(),
@@ -193,7 +193,7 @@ async fn respond(
     };
     tokio::task::spawn_local(async move {
         let mut stream = stream;
-        exchange::run(&worker, &mut stream, &client, spare, started_us, refused).await;
+        exchange::run(&worker, &mut stream, &client, exchange, started_us, refused).await;
         stream.drain(&worker).await;
         drop(guard);
     });

@@ -5,6 +5,7 @@ use admin_api::Reason;
 
 use super::headers;
 use crate::exchange::{Answer, Exchange};
+use crate::http::byte_set::ByteSet;
 use crate::http::head::{Method, Version};
 use crate::http::name::Name;
 use crate::routing::{self, PathError, Target};
@@ -16,21 +17,18 @@ const LONGEST_METHOD: usize = 32;
 /// The answer to a request that must not be served; its connection is to be closed.
 pub fn check(exchange: &mut Exchange) -> Result<(), Answer> {
     let request = &mut exchange.request;
-    let method = request.method_bytes();
-    if method.len() > LONGEST_METHOD
-        || !method.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
-    {
-        return Err(bad_request());
-    }
     match request.method() {
         Method::Trace => {
             return Err(Answer::FrontEnd { status: 405, reason: Reason::MethodNotAllowed });
         }
         Method::Connect => return Err(bad_request()),
+        Method::Other if !may_be_a_method(request.method_bytes()) => return Err(bad_request()),
         _ => {}
     }
-    let target = Target::parse(request.target()).ok_or_else(bad_request)?;
-    if let Some(authority) = target.authority {
+    // What is no path is an absolute target, or nothing that could be served.
+    if request.target().first() != Some(&b'/') {
+        let target = Target::parse(request.target()).ok_or_else(bad_request)?;
+        let authority = target.authority.ok_or_else(bad_request)?;
         // A client that speaks HTTP/1.1 owes a Host line also with an absolute target, which then decides.
         let hosts = request.fields.get_all(Name::Host).count();
         if hosts > 1 || (hosts == 0 && request.version == Version::Http11) {
@@ -69,22 +67,13 @@ fn origin_form(target: &Target<'_>) -> Vec<u8> {
     }
 }
 
+fn may_be_a_method(token: &[u8]) -> bool {
+    token.len() <= LONGEST_METHOD
+        && token.iter().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_'))
+}
+
 /// Bytes of a `reg-name` (RFC 3986 §3.2.2).
-const LEGAL_IN_NAME: [bool; 256] = {
-    let mut legal = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        legal[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"-._~%!$&'()*+,;=";
-    let mut at = 0;
-    while at < others.len() {
-        legal[others[at] as usize] = true;
-        at += 1;
-    }
-    legal
-};
+static LEGAL_IN_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+,;=");
 
 /// `host [":" port]` of RFC 3986, not empty.
 fn is_valid_host(host: &[u8]) -> bool {
@@ -98,7 +87,7 @@ fn is_valid_host(host: &[u8]) -> bool {
     } else {
         let end = memchr::memchr(b':', host).unwrap_or(host.len());
         let (name, port) = host.split_at(end);
-        if name.is_empty() || !name.iter().all(|byte| LEGAL_IN_NAME[usize::from(*byte)]) {
+        if name.is_empty() || !LEGAL_IN_NAME.covers(name) {
             return false;
         }
         (name, port)

@@ -11,17 +11,18 @@ use crate::net::deadline::Deadline;
 use crate::net::http2::Inflow;
 use crate::net::wire::{Piece, Wire, WireError};
 use crate::upstream::http2::Call;
+use crate::upstream::pool::Connection;
 
 /// One request on its way to a target and one answer on its way back.
 pub enum Leg {
-    Http1 { wire: Wire, framing: Framing, body: BodyDecoder },
+    Http1 { connection: Box<Connection>, framing: Framing, body: BodyDecoder },
     Http2(Box<Call>),
 }
 
 impl Leg {
     /// Over a connection of our own; the head is in its output already.
-    pub fn http1(wire: Wire, framing: Framing) -> Leg {
-        Leg::Http1 { wire, framing, body: BodyDecoder::Done }
+    pub fn http1(connection: Box<Connection>, framing: Framing) -> Leg {
+        Leg::Http1 { connection, framing, body: BodyDecoder::Done }
     }
 
     /// Over a shared connection.
@@ -40,14 +41,14 @@ impl Leg {
     /// Bytes of the request that are gone.
     pub fn bytes_out(&self) -> u64 {
         match self {
-            Leg::Http1 { wire, .. } => wire.bytes_out,
+            Leg::Http1 { connection, .. } => connection.wire.bytes_out,
             Leg::Http2(call) => call.pipe.taken(),
         }
     }
 
     pub fn has_unsent(&self) -> bool {
         match self {
-            Leg::Http1 { wire, .. } => wire.has_unsent(),
+            Leg::Http1 { connection, .. } => connection.wire.has_unsent(),
             Leg::Http2(call) => call.pipe.has_unsent(),
         }
     }
@@ -55,7 +56,7 @@ impl Leg {
     /// Sends a stretch of the request's body.
     pub fn send(&mut self, context: &mut Context<'_>, payload: &[u8]) -> io::Result<()> {
         match self {
-            Leg::Http1 { wire, framing, .. } => wire.send(context, *framing, payload),
+            Leg::Http1 { connection, framing, .. } => connection.wire.send(context, *framing, payload),
             Leg::Http2(call) => {
                 call.pipe.send(payload);
                 Ok(())
@@ -66,7 +67,7 @@ impl Leg {
     /// Sends the end of it.
     pub fn end(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self {
-            Leg::Http1 { wire, framing, .. } => wire.end(context, *framing, None),
+            Leg::Http1 { connection, framing, .. } => connection.wire.end(context, *framing, None),
             Leg::Http2(call) => call.pipe.end(None).map_err(io::Error::other),
         }
     }
@@ -78,7 +79,7 @@ impl Leg {
         deadline: &Deadline,
     ) -> Poll<Result<(), WireError>> {
         match self {
-            Leg::Http1 { wire, .. } => wire.poll_flush(context, deadline),
+            Leg::Http1 { connection, .. } => connection.wire.poll_flush(context, deadline),
             Leg::Http2(call) => call.pipe.poll_flush(context, deadline),
         }
     }
@@ -93,23 +94,27 @@ impl Leg {
         limits: &HeadLimits,
     ) -> Poll<Result<(), WireError>> {
         match self {
-            Leg::Http1 { wire, .. } => {
-                wire.poll_head(context, scratch, deadline, |bytes| parse::response(bytes, head, limits))
-            }
+            Leg::Http1 { connection, .. } => connection
+                .wire
+                .poll_head(context, scratch, deadline, |bytes| parse::response(bytes, head, limits)),
             Leg::Http2(call) => call.poll_head(context, deadline, head, limits),
         }
     }
 
     /// Takes the framing of the final answer's body from its head. Says whether the connection can carry another
-    /// request behind it.
-    pub fn begin_body(&mut self, method: Method, head: &ResponseHead) -> Result<bool, FramingError> {
+    /// request behind it, and which length the head announces, be there a body or not.
+    pub fn begin_body(
+        &mut self,
+        method: Method,
+        head: &ResponseHead,
+    ) -> Result<(bool, Option<u64>), FramingError> {
         match self {
             Leg::Http1 { body, .. } => {
-                let framing = framing::of_response(method, head)?;
+                let (framing, announced) = framing::of_response(method, head)?;
                 *body = BodyDecoder::new(framing);
-                Ok(framing != Framing::UntilClose)
+                Ok((framing != Framing::UntilClose, announced))
             }
-            Leg::Http2(_) => Ok(false),
+            Leg::Http2(_) => Ok((false, framing::content_length(&head.fields).unwrap_or(None))),
         }
     }
 
@@ -121,7 +126,9 @@ impl Leg {
         deadline: &Deadline,
     ) -> Poll<Result<Piece, WireError>> {
         match self {
-            Leg::Http1 { wire, body, .. } => wire.poll_body(context, scratch, deadline, body),
+            Leg::Http1 { connection, body, .. } => {
+                connection.wire.poll_body(context, scratch, deadline, body)
+            }
             Leg::Http2(call) => match &mut call.body {
                 Some(body) => body.poll(context, scratch, deadline),
                 None => Poll::Ready(Err(WireError::Closed)),
@@ -137,17 +144,18 @@ impl Leg {
         }
     }
 
-    /// The connection itself, for a tunnel or for another request.
-    pub fn into_wire(self) -> Option<Wire> {
+    /// The connection, for another request.
+    pub fn into_connection(self) -> Option<Box<Connection>> {
         match self {
-            Leg::Http1 { wire, .. } => Some(wire),
+            Leg::Http1 { connection, .. } => Some(connection),
             Leg::Http2(_) => None,
         }
     }
 
+    /// The connection itself, for a tunnel.
     pub fn wire(&mut self) -> Option<&mut Wire> {
         match self {
-            Leg::Http1 { wire, .. } => Some(wire),
+            Leg::Http1 { connection, .. } => Some(&mut connection.wire),
             Leg::Http2(_) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What one worker thread shares among its connections.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::client_address::Trust;
 use crate::clock::Clock;
 use crate::exchange::trace::Trace;
-use crate::exchange::{Exchange, Record, Spare};
+use crate::exchange::{Exchange, Record};
 use crate::http::http1::parse::HeadLimits;
 use crate::net::deadline::Deadlines;
 use crate::overload::Overload;
@@ -28,7 +29,7 @@ use crate::upstream::pool::{Pool, PoolLimits};
 const SCRATCH: usize = 72 << 10;
 /// How long a connection without a request may still send its first one when no more are wanted, in milliseconds.
 const LAST_BEGINNING_MS: u64 = 1_000;
-/// How many exchanges' memory is kept.
+/// How many exchanges are kept for later requests.
 const SPARES: usize = 64;
 
 /// One worker. Nothing in it is touched by another thread, but for what is behind an `Arc`.
@@ -44,12 +45,32 @@ pub struct Worker {
     pub counters: Arc<WorkerStats>,
     pub clock: Clock,
     pub overload: Overload,
-    live: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
-    spares: RefCell<Vec<Spare>>,
+    live: RefCell<Live>,
+    /// Exchanges that are over, blank again.
+    #[expect(clippy::vec_box, reason = "they come in boxes and leave in them")]
+    spares: RefCell<Vec<Box<Exchange>>>,
     /// This worker's turn in each upstream.
     cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
     draining: Cell<bool>,
     date: RefCell<(u64, Rc<[u8]>)>,
+}
+
+/// The configuration, as this worker saw it last.
+struct Live {
+    cache: Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>,
+    last: Rc<Pinned>,
+}
+
+/// A configuration that stays for as long as exchanges of a worker go by it. They are counted here and not in the
+/// `Arc`, whose count all workers share.
+pub struct Pinned(Arc<Snapshot>);
+
+impl Deref for Pinned {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
 }
 
 /// How traffic is taken, whatever the routes.
@@ -150,6 +171,7 @@ impl Worker {
         clock: Clock,
         overload: Overload,
     ) -> Rc<Worker> {
+        let live = Live { last: Rc::new(Pinned(live.load_full())), cache: Cache::new(live) };
         Rc::new(Worker {
             pool: Pool::new(settings.pool),
             shared: Shared::default(),
@@ -160,7 +182,7 @@ impl Worker {
             counters,
             clock,
             overload,
-            live: RefCell::new(Cache::new(live)),
+            live: RefCell::new(live),
             spares: RefCell::default(),
             cursors: RefCell::default(),
             draining: Cell::new(false),
@@ -169,8 +191,13 @@ impl Worker {
     }
 
     /// The configuration that serves now.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(self.live.borrow_mut().load())
+    pub fn snapshot(&self) -> Rc<Pinned> {
+        let Live { cache, last } = &mut *self.live.borrow_mut();
+        let now = cache.load();
+        if !Arc::ptr_eq(now, &last.0) {
+            *last = Rc::new(Pinned(Arc::clone(now)));
+        }
+        Rc::clone(last)
     }
 
     /// Unix time in microseconds.
@@ -195,9 +222,9 @@ impl Worker {
         Rc::clone(cursors.entry(upstream).or_insert_with(|| Rc::new(Cursor::random())))
     }
 
-    /// Memory for an exchange.
-    pub fn take_spare(&self) -> Spare {
-        self.spares.borrow_mut().pop().unwrap_or_default()
+    /// An exchange for the next request.
+    pub fn blank_exchange(&self) -> Box<Exchange> {
+        self.spares.borrow_mut().pop().unwrap_or_else(|| Box::new(Exchange::blank()))
     }
 
     /// Lets go of idle connections that are of no more use.
@@ -216,18 +243,19 @@ impl Worker {
         self.draining.get()
     }
 
-    /// The end of an exchange: everything that is kept of it.
+    /// The end of an exchange: everything that is kept of it. `ended_us` is when its last byte was written.
     pub fn finish(
         &self,
+        ended_us: u64,
         (request_bytes, response_bytes): (u64, u64),
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         snapshot: &Snapshot,
         chosen: &Chosen,
     ) {
         let times = &mut exchange.times;
         times.request_bytes = request_bytes;
         times.response_bytes = response_bytes;
-        times.total_us = self.now_us().saturating_sub(times.started_us);
+        times.total_us = ended_us.saturating_sub(times.started_us);
         let chain = snapshot.chain(&exchange);
         let (passed, ended) = chain.outcome(chosen, exchange.outcome.ended_by);
         self.counters.count(&exchange, snapshot.stats(&exchange), passed, ended);
@@ -236,13 +264,14 @@ impl Worker {
         }
         let sampled = exchange.trace.as_ref().is_some_and(|trace| trace.is_sampled());
         if sampled || chain.phases().contains(Phases::LOG) {
-            let record = Arc::new(Record::from(exchange));
+            let record = Arc::new(Record::of(&mut exchange));
             Trace::finish(&record);
-            return chain.log(&record, chosen);
+            chain.log(&record, chosen);
         }
         let mut spares = self.spares.borrow_mut();
         if spares.len() < SPARES {
-            spares.push(exchange.into_spare());
+            exchange.clear();
+            spares.push(exchange);
         }
     }
 }

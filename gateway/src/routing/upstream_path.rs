@@ -3,6 +3,8 @@
 //!
 //! These are the rules Kong calls `v0`; its default router applies them whatever `path_handling` says.
 
+use crate::http::byte_set::ByteSet;
+
 /// What a target is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct UpstreamPath<'a> {
@@ -67,9 +69,15 @@ fn without_dots(rest: &[u8]) -> &[u8] {
     }
 }
 
+/// What stays as it is in a target.
+static PLAIN: ByteSet = ByteSet::alphanumeric_and(b"-_.~!#$&'()*+,/:;=?@[]%");
+
 fn encode(part: &[u8], target: &mut Vec<u8>) {
+    if PLAIN.covers(part) {
+        return target.extend_from_slice(part);
+    }
     for &byte in part {
-        if byte.is_ascii_alphanumeric() || b"-_.~!#$&'()*+,/:;=?@[]%".contains(&byte) {
+        if PLAIN.contains(byte) {
             target.push(byte);
         } else {
             escape(byte, target);

@@ -90,7 +90,7 @@ impl Resolver {
             Ok(answer) => return answer,
             Err(asking) => asking,
         };
-        match asking.wait_for(Option::is_some).await {
+        match Box::pin(asking.wait_for(Option::is_some)).await {
             Ok(answer) => answer.clone().unwrap_or(Err(DnsError::NoSuchName)),
             Err(_) => Err(DnsError::Failed("the query was abandoned".into())),
         }

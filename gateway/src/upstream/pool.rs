@@ -28,21 +28,25 @@ pub struct PoolLimits {
 
 /// One worker's idle connections.
 pub struct Pool {
-    idle: RefCell<HashMap<Destination, Vec<Idle>>>,
+    #[expect(clippy::vec_box, reason = "they come in boxes and leave in them")]
+    idle: RefCell<HashMap<Destination, Vec<Box<Connection>>>>,
     limits: PoolLimits,
 }
 
-struct Idle {
-    wire: Wire,
-    requests: u32,
-    since_ms: u64,
+/// A connection to a target.
+pub struct Connection {
+    pub wire: Wire,
+    pub destination: Destination,
+    /// Requests it has carried, the present one included.
+    pub requests: u32,
+    idle_since_ms: u64,
 }
 
-/// A connection lent by the pool.
-pub struct Lent {
-    pub wire: Wire,
-    /// Requests it has carried before.
-    pub requests: u32,
+impl Connection {
+    /// A new one.
+    pub fn new(wire: Wire, destination: Destination) -> Box<Connection> {
+        Box::new(Connection { wire, destination, requests: 1, idle_since_ms: 0 })
+    }
 }
 
 impl Default for PoolLimits {
@@ -57,27 +61,29 @@ impl Pool {
     }
 
     /// A live connection, if there is one.
-    pub fn take(&self, destination: Destination) -> Option<Lent> {
+    pub fn take(&self, destination: Destination) -> Option<Box<Connection>> {
         let mut all = self.idle.borrow_mut();
         let idle = all.get_mut(&destination)?;
-        while let Some(Idle { wire, requests, .. }) = idle.pop() {
-            if !wire.io().is_stale() {
-                return Some(Lent { wire, requests });
+        while let Some(mut connection) = idle.pop() {
+            if !connection.wire.io().is_stale() {
+                connection.requests += 1;
+                return Some(connection);
             }
         }
         None
     }
 
     /// Keeps a connection for later, unless it has done its share or there are enough.
-    pub fn put(&self, destination: Destination, mut wire: Wire, requests: u32, now_ms: u64) {
-        if !wire.is_clean() || requests >= self.limits.requests {
+    pub fn put(&self, mut connection: Box<Connection>, now_ms: u64) {
+        if !connection.wire.is_clean() || connection.requests >= self.limits.requests {
             return;
         }
         let mut all = self.idle.borrow_mut();
-        let idle = all.entry(destination).or_default();
+        let idle = all.entry(connection.destination).or_default();
         if idle.len() < self.limits.idle {
-            wire.shrink();
-            idle.push(Idle { wire, requests, since_ms: now_ms });
+            connection.wire.shrink();
+            connection.idle_since_ms = now_ms;
+            idle.push(connection);
         }
     }
 
@@ -85,7 +91,7 @@ impl Pool {
     pub fn evict(&self, now_ms: u64) {
         self.idle.borrow_mut().retain(|_, idle| {
             idle.retain(|one| {
-                now_ms.saturating_sub(one.since_ms) < self.limits.idle_ms && !one.wire.io().is_stale()
+                now_ms.saturating_sub(one.idle_since_ms) < self.limits.idle_ms && !one.wire.io().is_stale()
             });
             !idle.is_empty()
         });
@@ -118,11 +124,13 @@ mod tests {
         for requests in [1, 2, 3] {
             let wire = Wire::new(Io::Tcp(TcpStream::connect(address).await.unwrap()));
             others.push(listener.accept().await.unwrap().0);
-            pool.put(destination, wire, requests, 0);
+            let mut connection = Connection::new(wire, destination);
+            connection.requests = requests;
+            pool.put(connection, 0);
         }
         assert_eq!(pool.len(), 2, "the third is over the limit");
         let second = pool.take(destination).unwrap();
-        assert_eq!(second.requests, 2);
+        assert_eq!(second.requests, 3);
         drop(others.remove(0));
         // The reactor has to see the end first.
         second.wire.io().tcp().writable().await.unwrap();

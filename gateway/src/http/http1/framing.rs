@@ -47,12 +47,13 @@ pub fn of_request(head: &RequestHead) -> Result<Framing, FramingError> {
     })
 }
 
-/// The length of the body of an answer to a request with that method.
-pub fn of_response(method: Method, head: &ResponseHead) -> Result<Framing, FramingError> {
+/// The length of the body of an answer to a request with that method, and the Content-Length, which is there also
+/// where the body is not.
+pub fn of_response(method: Method, head: &ResponseHead) -> Result<(Framing, Option<u64>), FramingError> {
     let length = content_length(&head.fields)?;
     let chunked = is_chunked(&head.fields)?;
     if method == Method::Head || matches!(head.status, 100..=199 | 204 | 304) {
-        return Ok(Framing::None);
+        return Ok((Framing::None, length));
     }
     if chunked {
         if length.is_some() {
@@ -61,20 +62,23 @@ pub fn of_response(method: Method, head: &ResponseHead) -> Result<Framing, Frami
         if head.version == Version::Http10 {
             return Err(FramingError::Version);
         }
-        return Ok(Framing::Chunked);
+        return Ok((Framing::Chunked, None));
     }
-    Ok(length.map_or(Framing::UntilClose, Framing::Length))
+    Ok((length.map_or(Framing::UntilClose, Framing::Length), length))
 }
 
 /// The value of Content-Length, when there is exactly one and it is a number.
 pub fn content_length(fields: &Fields) -> Result<Option<u64>, FramingError> {
     let mut values = fields.get_all(Name::ContentLength);
     let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+    if values.next().is_some() || value.is_empty() {
         return Err(FramingError::Length);
     }
-    let digits = std::str::from_utf8(value).map_err(|_| FramingError::Length)?;
-    digits.parse().map(Some).map_err(|_| FramingError::Length)
+    let number = value.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    number.map(Some).ok_or(FramingError::Length)
 }
 
 fn is_chunked(fields: &Fields) -> Result<bool, FramingError> {
@@ -136,11 +140,11 @@ mod tests {
             }
             of_response(method, &head)
         };
-        assert_eq!(of(Method::Get, 200, &[]), Ok(Framing::UntilClose));
-        assert_eq!(of(Method::Get, 200, &[("Content-Length", "7")]), Ok(Framing::Length(7)));
-        assert_eq!(of(Method::Head, 200, &[("Content-Length", "7")]), Ok(Framing::None));
-        assert_eq!(of(Method::Get, 304, &[("Content-Length", "7")]), Ok(Framing::None));
-        assert_eq!(of(Method::Get, 204, &[]), Ok(Framing::None));
+        assert_eq!(of(Method::Get, 200, &[]), Ok((Framing::UntilClose, None)));
+        assert_eq!(of(Method::Get, 200, &[("Content-Length", "7")]), Ok((Framing::Length(7), Some(7))));
+        assert_eq!(of(Method::Head, 200, &[("Content-Length", "7")]), Ok((Framing::None, Some(7))));
+        assert_eq!(of(Method::Get, 304, &[("Content-Length", "7")]), Ok((Framing::None, Some(7))));
+        assert_eq!(of(Method::Get, 204, &[]), Ok((Framing::None, None)));
         assert_eq!(
             of(Method::Get, 200, &[("Content-Length", "7"), ("Transfer-Encoding", "chunked")]),
             Err(FramingError::Both)
