@@ -183,15 +183,17 @@ async fn serve(
     let Ok(Ok(1)) = deadline.cut_off(stream.peek(&mut first)).await else { return };
     // A TLS handshake begins with 22; a letter is HTTP in clear, which deserves an answer.
     if first[0].is_ascii_uppercase() {
-        return http1::refuse_clear_text(worker, Io::Tcp(stream), client, deadline).await;
+        return Box::pin(http1::refuse_clear_text(worker, Io::Tcp(stream), client, deadline)).await;
     }
-    let Ok(Ok(stream)) = deadline.cut_off(TlsAcceptor::from(config).accept(stream)).await else { return };
+    // In boxes, as all that is over soon or seldom begun: every open connection keeps the room for the rest.
+    let handshake = Box::pin(TlsAcceptor::from(config).accept(stream));
+    let Ok(Ok(stream)) = deadline.cut_off(handshake).await else { return };
     client.tls = Some(Arc::new(tls::describe(&stream)));
     client.secure = true;
     let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let io = Io::Accepted(Box::new(stream));
     if speaks_http2 {
-        http2::serve(worker, Rewind::new(Vec::new(), io), client).await;
+        Box::pin(http2::serve(worker, Rewind::new(Vec::new(), io), client)).await;
     } else {
         http1::serve(worker, io, client, deadline).await;
     }
