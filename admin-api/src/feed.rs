@@ -57,7 +57,7 @@ pub struct Totals {
     pub plugins: BTreeMap<String, PluginTotals>,
     /// By target address `ip:port`.
     pub targets: BTreeMap<String, TargetTotals>,
-    /// Access events that did not fit into a worker's ring.
+    /// Lines of the access log that there was no room for, or that could not be written.
     pub events_dropped: u64,
     /// Log entries that log plugins gave up or had no room for.
     pub log_entries_dropped: u64,

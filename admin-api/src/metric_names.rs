@@ -32,6 +32,8 @@ pub const CONNECTIONS_REFUSED: &str = "limen_connections_refused";
 pub const LOG_ENTRIES: &str = "limen_log_entries";
 /// Counter: spans by what became of them.
 pub const SPANS: &str = "limen_spans";
+/// Counter: lines of the access log that there was no room for, or that could not be written.
+pub const ACCESS_LINES_DROPPED: &str = "limen_access_log_dropped";
 
 pub const LABEL_ROUTE: &str = "route";
 pub const LABEL_SERVICE: &str = "service";

@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::plugins::Environment;
 use crate::readiness::Readiness;
 use crate::snapshot::publish::Publisher;
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::Stats;
 
 /// What the admin port tells about.
@@ -37,6 +38,7 @@ pub struct Admin {
     pub clock: Clock,
     pub publisher: Arc<Publisher>,
     pub stats: Arc<Stats>,
+    pub access_log: Option<Arc<AccessLog>>,
     pub environment: Environment,
     pub readiness: Readiness,
     pub listeners: Arc<[Listener]>,

@@ -26,6 +26,7 @@ use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::snapshot::compile::Compiler;
 use crate::snapshot::publish::Publisher;
+use crate::telemetry::access_log::AccessLogWriter;
 use crate::telemetry::stats::Stats;
 use crate::threads::{self, Phase, Threads};
 use crate::upstream::dns::Resolver;
@@ -33,6 +34,9 @@ use crate::upstream::probe::Prober;
 
 /// How long log entries and spans may still be delivered after the last request.
 const LAST_ENTRIES: Duration = Duration::from_secs(5);
+
+/// How long the last lines of the access log may still be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Why the gateway could not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,7 @@ pub struct Running {
     readiness: Readiness,
     phase: watch::Sender<Phase>,
     threads: Threads,
+    access_writer: Option<AccessLogWriter>,
     environment: Environment,
     source: Source,
     stop: CancellationToken,
@@ -109,6 +114,12 @@ impl Running {
             tracing::info!(address = listener.address, protocol = listener.protocol, "listening");
         }
 
+        let access_writer = match &settings.access_log {
+            Some(wanted) => Some(AccessLogWriter::start(wanted, settings.workers).map_err(AppError::Start)?),
+            None => None,
+        };
+        let access_log = access_writer.as_ref().map(AccessLogWriter::log);
+
         let stop = CancellationToken::new();
         let source = control::start(&settings, &publisher, &readiness, configured, &stop)
             .await
@@ -120,6 +131,7 @@ impl Running {
             live: publisher.live(),
             resolver: resolver.clone(),
             stats: Arc::clone(&stats),
+            access_log: access_log.clone(),
             clock: clock.clone(),
             overload: overload.clone(),
             tls: tls::server_config(publisher.live()).map_err(AppError::Start)?,
@@ -136,6 +148,7 @@ impl Running {
             clock,
             publisher,
             stats,
+            access_log,
             environment: environment.clone(),
             readiness: readiness.clone(),
             listeners: Arc::clone(&listeners),
@@ -156,6 +169,7 @@ impl Running {
             readiness,
             phase,
             threads,
+            access_writer,
             environment,
             source,
             stop,
@@ -193,6 +207,9 @@ impl Running {
         }
         self.phase.send_replace(Phase::Stop);
         self.threads.join();
+        if let Some(writer) = self.access_writer {
+            writer.finish(LAST_LINES).await;
+        }
         // What is lost is told where it is.
         self.environment.shutdown(LAST_ENTRIES).await;
         self.stop.cancel();

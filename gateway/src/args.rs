@@ -109,6 +109,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub tracing: TracingArgs,
 
+    /// Access log: `off`, or `text` or `json` to standard output, `text=FILE` or `json=FILE` to a file. Text is Kong's:
+    /// nginx's combined form with the request's id. A file that is moved away is made anew.
+    #[arg(long, env = "ACCESS_LOG", default_value = "text", value_name = "FORM[=FILE]")]
+    pub access_log: String,
     /// What to log: error, warn, info, debug, trace, or a filter such as `gateway=debug`.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "FILTER", global = true)]
     pub log_level: String,

@@ -215,29 +215,53 @@ pub struct Sent {
     pub chunked: bool,
     /// Value of Connection, where the protocol has it.
     pub connection: Option<&'static str>,
+    /// Bytes of the head, where it is we who write it.
+    pub head_bytes: u64,
 }
 
 impl Record {
-    /// Takes what it needs out of an exchange that is over.
+    /// What is kept of an exchange that is over.
     pub fn of(exchange: &mut Exchange) -> Record {
-        use std::mem::take;
-        Record {
+        let mut record = Record {
             id: exchange.id,
             client: exchange.client.clone(),
-            target: exchange.request.target().to_vec(),
-            request: take(&mut exchange.request),
-            response: take(&mut exchange.response),
-            matched: exchange.matched.take(),
-            consumer: exchange.consumer.take(),
-            credential: exchange.credential,
-            outcome: take(&mut exchange.outcome),
-            times: exchange.times,
-            tries: take(&mut exchange.tries),
-            upstream_target: take(&mut exchange.upstream_target),
-            correlation_id: exchange.correlation_id.take(),
-            sent: exchange.sent,
-            trace: exchange.trace.take().map(Arc::from),
-        }
+            request: RequestHead::default(),
+            target: Vec::new(),
+            response: ResponseHead::default(),
+            matched: None,
+            consumer: None,
+            credential: None,
+            outcome: Outcome::default(),
+            times: Times::default(),
+            tries: SmallVec::new(),
+            upstream_target: Vec::new(),
+            correlation_id: None,
+            sent: Sent::default(),
+            trace: None,
+        };
+        record.take(exchange);
+        record
+    }
+
+    /// Becomes the record of another exchange, which gets the memory of this one instead.
+    pub fn take(&mut self, exchange: &mut Exchange) {
+        use std::mem::{swap, take};
+        self.id = exchange.id;
+        self.client.clone_from(&exchange.client);
+        self.target.clear();
+        self.target.extend_from_slice(exchange.request.target());
+        swap(&mut self.request, &mut exchange.request);
+        swap(&mut self.response, &mut exchange.response);
+        swap(&mut self.upstream_target, &mut exchange.upstream_target);
+        self.matched = exchange.matched.take();
+        self.consumer = exchange.consumer.take();
+        self.credential = exchange.credential;
+        self.outcome = take(&mut exchange.outcome);
+        self.times = exchange.times;
+        self.tries = take(&mut exchange.tries);
+        self.correlation_id = exchange.correlation_id.take();
+        self.sent = exchange.sent;
+        self.trace = exchange.trace.take().map(Arc::from);
     }
 }
 
@@ -456,6 +480,28 @@ mod tests {
         assert_eq!(exchange.upstream_target, b"/b?z=1");
         exchange.set_query(b"");
         assert_eq!((exchange.request.target(), &*exchange.upstream_target), (&b"/a/b"[..], &b"/b"[..]));
+    }
+
+    #[test]
+    fn a_record_that_is_used_again_shows_the_later_exchange_alone() {
+        let exchange = |target: &[u8], correlation_id: Option<&str>| {
+            let at = "127.0.0.1:80".parse().unwrap();
+            let mut request = RequestHead::default();
+            request.set_target(target);
+            let mut exchange = Exchange::new(RequestId::random(), Client::new(at, at), request, 7);
+            exchange.correlation_id = correlation_id.map(str::to_owned);
+            exchange.response.status = 200;
+            exchange
+        };
+        let mut first = exchange(b"/first?x", Some("a"));
+        let mut record = Record::of(&mut first);
+        first.clear();
+        assert_eq!((&*record.target, record.correlation_id.as_deref()), (&b"/first?x"[..], Some("a")));
+        let mut second = exchange(b"/b", None);
+        record.take(&mut second);
+        assert_eq!((&*record.target, record.request.target()), (&b"/b"[..], &b"/b"[..]));
+        assert_eq!((record.correlation_id.as_deref(), record.response.status), (None, 200));
+        assert_eq!((record.id, record.times.started_us), (second.id, 7));
     }
 
     #[test]

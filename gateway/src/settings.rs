@@ -12,6 +12,7 @@ use crate::plugins::opentelemetry::process::TracingSettings;
 use crate::proxy::client_address::Trust;
 use crate::proxy::listener::ListenAddress;
 use crate::proxy::worker::{ConnectionLimits, Http2Limits, Timeouts, TrafficSettings};
+use crate::telemetry::access_log::{AccessLogSettings, Format};
 use crate::upstream::pool::PoolLimits;
 
 /// Everything that is fixed while the process runs.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// Percent of the memory limit from which requests are shed; 0 never.
     pub shed_at: u8,
+    /// `None` is off.
+    pub access_log: Option<AccessLogSettings>,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -94,6 +97,7 @@ impl Settings {
             shutdown_delay: Duration::from_secs(args.shutdown_delay),
             drain_deadline: Duration::from_secs(args.drain_deadline),
             shed_at: args.limits.shed_at,
+            access_log: access_log(&args.access_log)?,
             log_level: args.log_level,
             log_format: args.log_format,
         })
@@ -159,6 +163,21 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
         trust,
         ..defaults
     })
+}
+
+fn access_log(text: &str) -> Result<Option<AccessLogSettings>, String> {
+    let (form, file) = match text.split_once('=') {
+        Some((form, file)) if !file.is_empty() => (form, Some(PathBuf::from(file))),
+        Some(_) => return Err(format!("--access-log {text}: expected the name of a file behind the =")),
+        None => (text, None),
+    };
+    let format = match form {
+        "text" => Format::Text,
+        "json" => Format::Json,
+        "off" if file.is_none() => return Ok(None),
+        _ => return Err(format!("--access-log {text}: expected off, text, json, text=FILE or json=FILE")),
+    };
+    Ok(Some(AccessLogSettings { format, file }))
 }
 
 fn addresses(flag: &str, given: &[String], host: IpAddr, default: u16) -> Result<Vec<SocketAddr>, String> {

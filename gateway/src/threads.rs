@@ -17,6 +17,7 @@ use crate::proxy::listener::{self, ListenAddress};
 use crate::proxy::worker::{TrafficSettings, Worker};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::Stats;
 use crate::upstream::dns::Resolver;
 
@@ -42,6 +43,7 @@ pub struct Shared {
     pub live: Arc<ArcSwap<Snapshot>>,
     pub resolver: Resolver,
     pub stats: Arc<Stats>,
+    pub access_log: Option<Arc<AccessLog>>,
     pub clock: Clock,
     pub overload: Overload,
     pub tls: Arc<ServerConfig>,
@@ -102,6 +104,7 @@ impl Threads {
                 live: Arc::clone(&shared.live),
                 resolver: shared.resolver.clone(),
                 stats: Arc::clone(&shared.stats),
+                access_log: shared.access_log.clone(),
                 clock: shared.clock.clone(),
                 overload: shared.overload.clone(),
                 tls: Arc::clone(&shared.tls),
@@ -155,6 +158,7 @@ struct Run {
     live: Arc<ArcSwap<Snapshot>>,
     resolver: Resolver,
     stats: Arc<Stats>,
+    access_log: Option<Arc<AccessLog>>,
     clock: Clock,
     overload: Overload,
     tls: Arc<ServerConfig>,
@@ -178,6 +182,7 @@ impl Run {
             self.live,
             self.resolver,
             Arc::clone(&counters),
+            self.access_log,
             self.clock,
             self.overload,
         );

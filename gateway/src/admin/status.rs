@@ -68,6 +68,7 @@ impl Admin {
             .collect();
         let mut totals = self.stats.totals(self.clock.unix(), &labels, &Registry.names());
         totals.generation = snapshot.generation;
+        totals.events_dropped = self.access_log.as_ref().map_or(0, |log| log.dropped());
         totals.log_entries_dropped = self.environment.log_totals().lost();
         totals.spans_dropped = self.environment.span_totals().lost();
         for group in snapshot.groups() {

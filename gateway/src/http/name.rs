@@ -38,6 +38,7 @@ names! {
     Proxy = "Proxy",
     ProxyAuthorization = "Proxy-Authorization",
     ProxyConnection = "Proxy-Connection",
+    Referer = "Referer",
     RateLimitLimit = "RateLimit-Limit",
     RateLimitRemaining = "RateLimit-Remaining",
     RateLimitReset = "RateLimit-Reset",

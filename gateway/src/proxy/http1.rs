@@ -326,9 +326,13 @@ impl Downstream for Http1 {
             content_length: answer.length.announced(),
             chunked: self.framing == Framing::Chunked,
             connection: Some(self.after.connection()),
+            head_bytes: 0,
         };
         let (framing, after) = (self.framing, self.after);
-        headers::to_client(self.wire.output(), exchange, announced, after, answer.date);
+        let out = self.wire.output();
+        let before = out.len();
+        headers::to_client(out, exchange, announced, after, answer.date);
+        self.sent.head_bytes = (out.len() - before) as u64;
         if answer.complete && self.framing == Framing::Chunked {
             encode::body(self.wire.output(), framing, answer.first);
             return self.wire.end(context, framing, None);

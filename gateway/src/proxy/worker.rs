@@ -1,6 +1,7 @@
 //! What one worker thread shares among its connections.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::net::deadline::Deadlines;
 use crate::overload::Overload;
 use crate::plugins::{Chosen, Phases};
 use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::WorkerStats;
 use crate::upstream::balancer::Cursor;
 use crate::upstream::dns::Resolver;
@@ -31,6 +33,8 @@ const SCRATCH: usize = 72 << 10;
 const LAST_BEGINNING_MS: u64 = 1_000;
 /// How many exchanges are kept for later requests.
 const SPARES: usize = 64;
+/// How many records are kept in mind.
+const RECORDS: usize = 1_024;
 
 /// One worker. Nothing in it is touched by another thread, but for what is behind an `Arc`.
 pub struct Worker {
@@ -43,12 +47,15 @@ pub struct Worker {
     pub scratch: RefCell<Box<[u8]>>,
     pub resolver: Resolver,
     pub counters: Arc<WorkerStats>,
+    pub access_log: Option<Arc<AccessLog>>,
     pub clock: Clock,
     pub overload: Overload,
     live: RefCell<Live>,
     /// Exchanges that are over, blank again.
     #[expect(clippy::vec_box, reason = "they come in boxes and leave in them")]
     spares: RefCell<Vec<Box<Exchange>>>,
+    /// Records that log plugins were given, the oldest first.
+    records: RefCell<VecDeque<Arc<Record>>>,
     /// This worker's turn in each upstream.
     cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
     draining: Cell<bool>,
@@ -168,6 +175,7 @@ impl Worker {
         live: Arc<ArcSwap<Snapshot>>,
         resolver: Resolver,
         counters: Arc<WorkerStats>,
+        access_log: Option<Arc<AccessLog>>,
         clock: Clock,
         overload: Overload,
     ) -> Rc<Worker> {
@@ -180,10 +188,12 @@ impl Worker {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             resolver,
             counters,
+            access_log,
             clock,
             overload,
             live: RefCell::new(live),
             spares: RefCell::default(),
+            records: RefCell::default(),
             cursors: RefCell::default(),
             draining: Cell::new(false),
             date: RefCell::new((0, Rc::from([]))),
@@ -243,6 +253,28 @@ impl Worker {
         self.draining.get()
     }
 
+    /// The record of an exchange. The oldest that was given out is used again when nobody has it any more: its memory
+    /// would else be freed on another thread than it comes from.
+    fn record(&self, exchange: &mut Exchange) -> Arc<Record> {
+        let mut records = self.records.borrow_mut();
+        if let Some(mut oldest) = records.pop_front() {
+            if exchange.trace.is_none()
+                && let Some(record) = Arc::get_mut(&mut oldest)
+            {
+                record.take(exchange);
+                records.push_back(Arc::clone(&oldest));
+                return oldest;
+            }
+            records.push_front(oldest);
+        }
+        let record = Arc::new(Record::of(exchange));
+        // A trace holds on to where it is sent.
+        if records.len() < RECORDS && record.trace.is_none() {
+            records.push_back(Arc::clone(&record));
+        }
+        record
+    }
+
     /// The end of an exchange: everything that is kept of it. `ended_us` is when its last byte was written.
     pub fn finish(
         &self,
@@ -262,9 +294,12 @@ impl Worker {
         if chain.phases().contains(Phases::COUNT) {
             chain.count(&exchange, chosen);
         }
+        if let Some(log) = &self.access_log {
+            log.note(self.counters.index, &exchange);
+        }
         let sampled = exchange.trace.as_ref().is_some_and(|trace| trace.is_sampled());
         if sampled || chain.phases().contains(Phases::LOG) {
-            let record = Arc::new(Record::of(&mut exchange));
+            let record = self.record(&mut exchange);
             Trace::finish(&record);
             chain.log(&record, chosen);
         }

@@ -117,6 +117,7 @@ impl Collector for Exposition {
         for (name, help, value) in [
             (names::BYTES_IN, "Bytes read from clients", totals.bytes_in),
             (names::BYTES_OUT, "Bytes written to clients", totals.bytes_out),
+            (names::ACCESS_LINES_DROPPED, "Lines of the access log that were dropped", totals.events_dropped),
             (names::CONNECTIONS_REFUSED, "Connections closed for want of room", self.connections_refused),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -41,7 +41,7 @@ fn proxied(request: &str) -> Record {
         tries: SmallVec::from_iter([attempt(19_000)]),
         upstream_target: b"/p?a=1".to_vec(),
         correlation_id: None,
-        sent: Sent { content_length: Some(3), chunked: false, connection: Some("keep-alive") },
+        sent: Sent { content_length: Some(3), connection: Some("keep-alive"), ..Sent::default() },
         trace: None,
     }
 }

@@ -302,9 +302,9 @@ async fn a_collector_gets_what_the_settings_say() {
             "sampling_rate": 1,
         }),
     );
-    let (_, exchange) = pass(&*plugin, &bench, &[PARENT]);
+    let (_, mut exchange) = pass(&*plugin, &bench, &[PARENT]);
     let own = exchange.trace.as_ref().unwrap().span_id();
-    Trace::finish(&Arc::new(Finished::from(exchange)));
+    Trace::finish(&Arc::new(Finished::of(&mut exchange)));
     let spans = collector.has_spans(2).await;
     let (head, _) = collector.posts.lock()[0].clone();
     assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
@@ -340,8 +340,8 @@ async fn what_a_dead_collector_costs_is_counted_and_no_request() {
     });
     let plugin = bench.build("opentelemetry", settings);
     for _ in 0..50 {
-        let (_, exchange) = pass(&*plugin, &bench, &[]);
-        Trace::finish(&Arc::new(Finished::from(exchange)));
+        let (_, mut exchange) = pass(&*plugin, &bench, &[]);
+        Trace::finish(&Arc::new(Finished::of(&mut exchange)));
     }
     let totals = || bench.environment.span_totals();
     // Two spans each: one is being sent, and ten wait, or nine if they came before it was.

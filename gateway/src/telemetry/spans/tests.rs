@@ -53,7 +53,7 @@ fn retried(status: u16) -> Record {
     exchange.times.total_us = 105;
     exchange.upstream_target = b"/x?q=1".to_vec();
     exchange.trace = Some(Box::new(trace));
-    Record::from(exchange)
+    Record::of(&mut exchange)
 }
 
 /// Name, kind, start and duration in microseconds, status, attributes but for ids.
@@ -123,7 +123,7 @@ fn a_request_that_found_no_route_has_a_failed_router() {
         false,
     );
     exchange.trace = Some(Box::new(trace));
-    let record = Record::from(exchange);
+    let record = Record::of(&mut exchange);
     let kong = Vocabulary::Kong.spans(&record);
     assert!(kong[1].name == "kong.router" && matches!(kong[1].status, Status::Error { .. }));
     // A method that nobody knows is no name.
