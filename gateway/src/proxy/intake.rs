@@ -25,10 +25,8 @@ pub fn check(exchange: &mut Exchange) -> Result<(), Answer> {
         Method::Other if !may_be_a_method(request.method_bytes()) => return Err(bad_request()),
         _ => {}
     }
-    // What is no path is an absolute target, or nothing that could be served.
-    if request.target().first() != Some(&b'/') {
-        let target = Target::parse(request.target()).ok_or_else(bad_request)?;
-        let authority = target.authority.ok_or_else(bad_request)?;
+    let target = Target::parse(request.target()).ok_or_else(bad_request)?;
+    if let Some(authority) = target.authority {
         // A client that speaks HTTP/1.1 owes a Host line also with an absolute target, which then decides.
         let hosts = request.fields.get_all(Name::Host).count();
         if hosts > 1 || (hosts == 0 && request.version == Version::Http11) {

@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     // What joins them. Settings fill in what the data plane declares.
-    ("settings", &["args", "exchange", "http", "plugins", "proxy", "upstream"]),
+    ("settings", &["args", "exchange", "http", "plugins", "proxy", "telemetry", "upstream"]),
     ("threads", &["clock", "overload", "proxy", "settings", "snapshot", "telemetry", "upstream"]),
     ("admin", &["clock", "model", "plugins", "readiness", "schema", "snapshot", "telemetry", "upstream"]),
     (

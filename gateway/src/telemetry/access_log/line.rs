@@ -11,7 +11,6 @@ use super::Format;
 use crate::exchange::{Exchange, RequestId};
 use crate::http::head::Version;
 use crate::http::name::Name;
-use crate::plugins::json;
 
 /// A text is cut at this many bytes.
 const LONGEST: usize = 4 << 10;
@@ -170,7 +169,8 @@ impl Writer {
         let _ = write!(out, "{{\"started_at\":\"{}.{:06}Z\"", self.time, row.started_us % 1_000_000);
         let string = |out: &mut Vec<u8>, key: &str, text: &[u8]| {
             out.extend_from_slice(key.as_bytes());
-            json::string(out, text);
+            // Writing to a vector can't fail.
+            let _ = serde_json::to_writer(out, &String::from_utf8_lossy(text));
         };
         let mut number = |out: &mut Vec<u8>, key: &str, value: u64| {
             out.extend_from_slice(key.as_bytes());

@@ -31,7 +31,7 @@ impl DataPlane {
         let file = folder.path().join("kong.yml");
         std::fs::write(&file, complete(config)).unwrap();
         let file = file.to_str().unwrap();
-        let fixed = ["gateway", "run", "--config", file, "--admin", "127.0.0.1:0"];
+        let fixed = ["gateway", "run", "--config", file, "--admin", "127.0.0.1:0", "--access-log", "off"];
         let ports = ["--http", "127.0.0.1:0", "--https", "127.0.0.1:0"];
         let workers: &[&str] = if arguments.contains(&"--workers") { &[] } else { &["--workers", "2"] };
         let all = fixed.iter().chain(&ports).chain(workers).chain(arguments);
