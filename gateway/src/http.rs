@@ -3,6 +3,7 @@
 //! Routing, plugins, telemetry and forwarding see [`head`] and stretches of bodies only, so the codecs behind them can
 //! be exchanged without anything above noticing.
 
+pub mod address;
 pub mod byte_set;
 pub mod fields;
 pub mod head;

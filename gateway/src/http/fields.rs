@@ -24,6 +24,8 @@ struct Slot {
     value_length: u32,
     name_length: u16,
     name: Name,
+    /// The line stands in the buffer exactly as it is written on the wire.
+    canonical: bool,
 }
 
 /// One header line.
@@ -35,6 +37,18 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// The value without the blanks around it.
     pub value: &'a [u8],
+}
+
+/// The name of a line that is there already.
+impl FieldName for Field<'_> {
+    #[inline]
+    fn id(&self) -> Name {
+        self.id
+    }
+    #[inline]
+    fn text(&self) -> &[u8] {
+        self.name
+    }
 }
 
 /// A stretch of the buffer, for parts of a head that are no header lines.
@@ -122,6 +136,7 @@ impl Fields {
             value_length: value.len() as u32,
             name_length: text.len() as u16,
             name: name.id(),
+            canonical: true,
         });
     }
 
@@ -136,6 +151,7 @@ impl Fields {
         let slot = &mut self.slots[first];
         slot.value_start = value_start;
         slot.value_length = value.len() as u32;
+        slot.canonical = false;
         self.remove_after(first + 1, id, &name);
     }
 
@@ -164,30 +180,21 @@ impl Fields {
             if !wanted(self.field(slot)) {
                 continue;
             }
-            let Some(line) = self.canonical(slot) else {
-                out.extend_from_slice(&self.buffer[run.clone()]);
+            if !slot.canonical {
+                out.extend_from_slice(&self.buffer[run]);
                 run = 0..0;
                 let field = self.field(slot);
                 line(out, field.name, field.value);
                 continue;
-            };
-            if line.start != run.end {
-                out.extend_from_slice(&self.buffer[run.clone()]);
-                run.start = line.start;
             }
-            run.end = line.end;
+            let start = slot.name_start as usize;
+            if start != run.end {
+                out.extend_from_slice(&self.buffer[run.clone()]);
+                run.start = start;
+            }
+            run.end = (slot.value_start + slot.value_length) as usize + 2;
         }
         out.extend_from_slice(&self.buffer[run]);
-    }
-
-    /// Where a line stands exactly as it is written on the wire, if it does.
-    fn canonical(&self, slot: &Slot) -> Option<std::ops::Range<usize>> {
-        let start = slot.name_start as usize;
-        let value = slot.value_start as usize;
-        let end = value + slot.value_length as usize;
-        let name_end = start + usize::from(slot.name_length);
-        let adjoins = value == name_end + 2 && self.buffer.get(name_end..value) == Some(b": ");
-        (adjoins && self.buffer.get(end..end + 2) == Some(b"\r\n")).then(|| start..end + 2)
     }
 
     /// Takes over the bytes of a parsed head in one copy; slots are then added by [`push_slot`](Self::push_slot).
@@ -198,14 +205,18 @@ impl Fields {
 
     /// A line at known places of the adopted bytes.
     pub(super) fn push_slot(&mut self, name: Span, value: Span) {
-        let id = Name::of(&self.buffer[name.start as usize..][..name.length as usize]);
+        let id = Name::of(self.span(name));
         self.seen |= NameSet::of(&[id]).bits();
+        let (name_end, value_end) = (name.start + name.length, value.start + value.length);
+        let between = self.buffer.get(name_end as usize..value.start as usize);
+        let behind = self.buffer.get(value_end as usize..value_end as usize + 2);
         self.slots.push(Slot {
             name_start: name.start,
             value_start: value.start,
             value_length: value.length,
             name_length: name.length as u16,
             name: id,
+            canonical: between == Some(b": ") && behind == Some(b"\r\n"),
         });
     }
 

@@ -159,6 +159,21 @@ impl FieldName for Name {
     }
 }
 
+/// A name without a number that is known when compiling, so that nobody has to find out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unnumbered(pub &'static str);
+
+impl FieldName for Unnumbered {
+    #[inline]
+    fn id(&self) -> Name {
+        Name::Other
+    }
+    #[inline]
+    fn text(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
 impl FieldName for &str {
     #[inline]
     fn id(&self) -> Name {

@@ -3,29 +3,42 @@
 use serde_json::Value;
 
 /// Bytes that can't be copied without a look at them.
-static NOT_PLAIN: [bool; 256] = {
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte >= 0x7f) | (byte == b'"') | (byte == b'\\') | (byte == b'/')
+}
+
+/// The same as a table.
+static SPECIAL: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = byte < 0x20 || byte >= 0x7f || matches!(byte as u8, b'"' | b'\\' | b'/');
+        table[byte] = is_special(byte as u8);
         byte += 1;
     }
     table
 };
 
+/// Whether a text can be copied as it is. Without branches within a stretch, so that the compiler can look at many
+/// bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let (stretches, rest) = text.as_chunks::<16>();
+    stretches.iter().all(|stretch| !stretch.iter().fold(false, |any, byte| any | is_special(*byte)))
+        && !rest.iter().any(|byte| SPECIAL[usize::from(*byte)])
+}
+
 /// Appends a string with its quotes. Bytes that are not UTF-8 become U+FFFD: an entry with a stray byte must
 /// still be one that a collector can read.
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    match text.iter().position(|byte| NOT_PLAIN[usize::from(*byte)]) {
-        None => out.extend_from_slice(text),
-        Some(plain) => {
-            out.extend_from_slice(&text[..plain]);
-            for chunk in text[plain..].utf8_chunks() {
-                escape(out, chunk.valid());
-                if !chunk.invalid().is_empty() {
-                    out.extend_from_slice("\u{fffd}".as_bytes());
-                }
+    if is_plain(text) {
+        out.extend_from_slice(text);
+    } else if text.is_ascii() {
+        escape(out, text);
+    } else {
+        for chunk in text.utf8_chunks() {
+            escape(out, chunk.valid().as_bytes());
+            if !chunk.invalid().is_empty() {
+                out.extend_from_slice("\u{fffd}".as_bytes());
             }
         }
     }
@@ -74,11 +87,10 @@ fn separate(out: &mut Vec<u8>, at: usize) {
     }
 }
 
-fn escape(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
+fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
-        if !NOT_PLAIN[usize::from(*byte)] {
+        if !SPECIAL[usize::from(*byte)] {
             continue;
         }
         let short = match byte {
@@ -131,6 +143,12 @@ mod tests {
         fn any_bytes_give_json_that_reads_back(bytes in any::<Vec<u8>>()) {
             let read: String = serde_json::from_str(&quoted(&bytes)).unwrap();
             prop_assert_eq!(read, String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn nearly_plain_texts_too(text in "[a-z \u{7f}\"/é]{0,40}") {
+            let read: String = serde_json::from_str(&quoted(text.as_bytes())).unwrap();
+            prop_assert_eq!(read, text);
         }
     }
 }

@@ -7,13 +7,16 @@
 mod entities;
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use admin_api::Reason;
 use serde_json::json;
 use smallvec::SmallVec;
+use uuid::Uuid;
 
 use super::json;
 use crate::exchange::{Matched, Record, Source, Try};
+use crate::http::address;
 use crate::http::fields::Field;
 use crate::http::name::Name;
 use crate::http::query::{self, Argument};
@@ -39,16 +42,16 @@ pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
     }
     if let Some(credential) = record.credential {
         let mut entity = entry.object("authenticated_entity");
-        entity.plain("id", credential);
+        entity.id("id", credential);
         entity.end();
     }
     if let Some(consumer) = &record.consumer {
         write_consumer(entry.object("consumer"), consumer);
     }
-    entry.plain("client_ip", record.client.address.to_canonical());
+    entry.address("client_ip", record.client.address);
     entry.number("started_at", record.times.started_us / 1_000);
     entry.string("source", if record.outcome.source == Source::Service { b"upstream" } else { b"kong" });
-    entry.plain("workspace", WORKSPACE);
+    entry.id("workspace", WORKSPACE);
     entry.string("workspace_name", b"default");
     if let Some(id) = &record.correlation_id {
         entry.string("correlation_id", id.as_bytes());
@@ -132,7 +135,7 @@ fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
             out.push(b',');
         }
         let mut object = Object::begin(out);
-        object.plain("ip", attempt.address.ip().to_canonical());
+        object.address("ip", attempt.address.ip());
         object.number("port", attempt.address.port());
         object.number("balancer_start", attempt.balancer_start_ns / 1_000_000);
         object.number("balancer_start_ns", attempt.balancer_start_ns);
@@ -160,7 +163,7 @@ fn upstream_status(record: &Record) -> String {
 }
 
 fn write_consumer(mut object: Object<'_>, consumer: &Consumer) {
-    object.plain("id", consumer.id);
+    object.id("id", consumer.id);
     if let Some(username) = &consumer.username {
         object.string("username", username.as_bytes());
     }
@@ -203,8 +206,10 @@ fn write_headers<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'a>>,
     let lines: SmallVec<[Field<'_>; 24]> = fields.take(MOST_HEADERS).collect();
     let same = |a: &Field<'_>, b: &Field<'_>| a.id == b.id && a.name.eq_ignore_ascii_case(b.name);
     let name = |out: &mut Vec<u8>, field: &Field<'_>| {
-        let lower: SmallVec<[u8; 48]> = field.name.iter().map(u8::to_ascii_lowercase).collect();
-        json::string(out, &lower);
+        let start = out.len();
+        json::string(out, field.name);
+        // Escapes are lower-case anyway.
+        out[start..].make_ascii_lowercase();
     };
     let value = |out: &mut Vec<u8>, field: &Field<'_>| {
         let secret = redact && matches!(field.id, Name::Authorization | Name::ProxyAuthorization);
@@ -275,10 +280,25 @@ impl<'a> Object<'a> {
         json::string(self.key(key), value);
     }
 
-    /// A string that is known to need no escapes: an id, an address.
+    /// A string that is known to need no escapes.
     fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
         // Writing to a vector can't fail.
         let _ = write!(self.key(key), "\"{value}\"");
+    }
+
+    fn id(&mut self, key: &str, id: Uuid) {
+        let mut digits = Uuid::encode_buffer();
+        let out = self.key(key);
+        out.push(b'"');
+        out.extend_from_slice(id.hyphenated().encode_lower(&mut digits).as_bytes());
+        out.push(b'"');
+    }
+
+    fn address(&mut self, key: &str, address: IpAddr) {
+        let out = self.key(key);
+        out.push(b'"');
+        address::write(out, address);
+        out.push(b'"');
     }
 
     fn number(&mut self, key: &str, value: impl itoa::Integer) {

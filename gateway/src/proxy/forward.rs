@@ -198,10 +198,9 @@ async fn choose_target(
     let chosen = match &service.place {
         Place::Direct(endpoint) => Target::direct(endpoint, protocol, &worker.resolver).await,
         Place::Group(group) => {
-            let cursor = worker.cursor(group.upstream.id);
             let chooser = Chooser {
                 resolver: &worker.resolver,
-                cursor: &cursor,
+                cursor: group.cursor(worker.counters.index),
                 worker: worker.counters.index,
                 now_ms: worker.deadlines.now_ms(),
             };

@@ -3,9 +3,9 @@
 //! (RFC 9110 §7.6.1).
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use crate::exchange::{Client, Exchange, Matched, Source};
+use crate::http::address;
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, Version};
 use crate::http::http1::encode::{self, line, reason_phrase};
@@ -211,7 +211,7 @@ pub fn add_gateway_lines(exchange: &mut Exchange, asked_upstream: bool) {
     let times = exchange.times;
     let fields = &mut exchange.response.fields;
     for field in exchange.on_response.iter() {
-        fields.set(field.name, field.value);
+        fields.set(field, field.value);
     }
     if !fields.contains(Name::Server) || exchange.outcome.source != Source::Service {
         fields.set(Name::Server, PRODUCT);
@@ -274,7 +274,7 @@ fn forwarding(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&str>) {
         out.extend_from_slice(b", ");
     }
     let start = out.len();
-    address(out, if known { client.peer.ip() } else { client.address });
+    address::write(out, if known { client.peer.ip() } else { client.address });
     let last = start..out.len();
     out.extend_from_slice(b"\r\n");
     if client.trusted {
@@ -319,36 +319,8 @@ fn forwarding_believed(out: &mut Vec<u8>, exchange: &Exchange, prefix: Option<&s
         line(out, b"X-Forwarded-Prefix", prefix);
     }
     out.extend_from_slice(b"X-Real-IP: ");
-    address(out, client.address);
+    address::write(out, client.address);
     out.extend_from_slice(b"\r\n");
-}
-
-/// An address in its usual form.
-fn address(out: &mut Vec<u8>, address: IpAddr) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [first, rest @ ..] = address.octets();
-            octet(out, first);
-            for next in rest {
-                out.push(b'.');
-                octet(out, next);
-            }
-        }
-        IpAddr::V6(address) => {
-            // Writing to a vector can't fail.
-            let _ = write!(out, "{address}");
-        }
-    }
-}
-
-fn octet(out: &mut Vec<u8>, value: u8) {
-    if value >= 100 {
-        out.push(b'0' + value / 100);
-    }
-    if value >= 10 {
-        out.push(b'0' + value / 10 % 10);
-    }
-    out.push(b'0' + value % 10);
 }
 
 /// Appends the host the client asked for.

@@ -12,7 +12,7 @@ use super::headers::{self, After};
 use super::rewind::Rewind;
 use super::worker::Worker;
 use super::{exchange, http2};
-use crate::exchange::{Answer, Client, Sent};
+use crate::exchange::{Answer, Client, Exchange, Sent};
 use crate::http::fields::Fields;
 use crate::http::head::{RequestHead, ResponseHead, Version};
 use crate::http::http1::decode::BodyDecoder;
@@ -55,9 +55,11 @@ pub struct Http1 {
 pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
     let mut connection = Http1::new(&worker, io, deadline);
     loop {
-        let mut exchange = worker.blank_exchange();
-        let (started_us, refused) = match connection.next_head(&mut exchange.request).await {
-            Ok(started_us) => (started_us, connection.begin(&exchange.request)),
+        let (exchange, started_us, refused) = match connection.next_head().await {
+            Ok((exchange, started_us)) => {
+                let refused = connection.begin(&exchange.request);
+                (exchange, started_us, refused)
+            }
             Err(WireError::Head(HeadError::Http2)) if connection.requests == 0 => {
                 let (io, ahead) = connection.wire.into_parts();
                 // In a box: connections that speak HTTP/1.1 need not keep the room for it.
@@ -65,11 +67,12 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadlin
             }
             Err(error) => match front_end_answer(&error) {
                 Some(answer) => {
+                    let mut exchange = worker.blank_exchange();
                     // As in nginx, a line that is too long is not looked into.
                     if !matches!(error, WireError::Head(HeadError::LineTooLong)) {
                         parse::salvage(connection.wire.input(), &mut exchange.request);
                     }
-                    (worker.now_us(), Some(connection.refuse(answer)))
+                    (exchange, worker.now_us(), Some(connection.refuse(answer)))
                 }
                 None => break,
             },
@@ -88,8 +91,7 @@ pub async fn serve(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadlin
 /// Tells a client that it speaks in clear to a port for TLS.
 pub async fn refuse_clear_text(worker: Rc<Worker>, io: Io, client: Client, deadline: Deadline) {
     let mut connection = Http1::new(&worker, io, deadline);
-    let mut exchange = worker.blank_exchange();
-    let Ok(started_us) = connection.next_head(&mut exchange.request).await else { return };
+    let Ok((exchange, started_us)) = connection.next_head().await else { return };
     let detail = "The plain HTTP request was sent to HTTPS port";
     let answer = connection.refuse(Answer::Page { status: 400, detail, reason: Reason::BadRequest });
     Box::pin(exchange::run(&worker, &mut connection, &client, exchange, started_us, Some(answer))).await;
@@ -124,8 +126,8 @@ impl Http1 {
         answer
     }
 
-    /// Waits for the next request and reads its head. Gives the time of its first byte.
-    async fn next_head(&mut self, head: &mut RequestHead) -> Result<u64, WireError> {
+    /// Waits for the next request and reads its head. Gives it and the time of its first byte.
+    async fn next_head(&mut self) -> Result<(Box<Exchange>, u64), WireError> {
         let timeouts = self.worker.settings.timeouts;
         self.wire.shrink();
         self.mark = (self.wire.bytes_in - self.wire.input().len() as u64, self.wire.bytes_out);
@@ -137,6 +139,8 @@ impl Http1 {
             self.deadline.set(if begun { timeouts.head_ms } else { timeouts.keep_alive_ms });
         }
         let limits = self.worker.settings.head_limits;
+        // Not before there is something to put into it: who is silent keeps none.
+        let mut exchange = None;
         let result = poll_fn(|context| {
             let mut scratch = self.worker.scratch.borrow_mut();
             let parse = |bytes: &[u8]| {
@@ -144,7 +148,8 @@ impl Http1 {
                 if bytes.starts_with(b"PRI * HTTP/2.0\r\n") {
                     return Err(HeadError::Http2);
                 }
-                parse::request(bytes, head, &limits)
+                let exchange = exchange.get_or_insert_with(|| self.worker.blank_exchange());
+                parse::request(bytes, &mut exchange.request, &limits)
             };
             let polled = self.wire.poll_head(context, &mut scratch, &self.deadline, parse);
             if polled.is_pending() && started_us.is_none() {
@@ -163,7 +168,10 @@ impl Http1 {
         })
         .await;
         match result {
-            Ok(()) => Ok(started_us.unwrap_or_else(|| self.worker.now_us())),
+            Ok(()) => {
+                let exchange = exchange.unwrap_or_else(|| self.worker.blank_exchange());
+                Ok((exchange, started_us.unwrap_or_else(|| self.worker.now_us())))
+            }
             // Nobody has asked anything, so nobody is told.
             Err(WireError::TimedOut) if !self.wire.has_input() => Err(WireError::Closed),
             Err(error) => Err(error),
@@ -299,12 +307,7 @@ impl Downstream for Http1 {
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        context: &mut Context<'_>,
-        exchange: &crate::exchange::Exchange,
-        answer: Start<'_>,
-    ) -> io::Result<()> {
+    fn start(&mut self, context: &mut Context<'_>, exchange: &Exchange, answer: Start<'_>) -> io::Result<()> {
         self.framing = match answer.length {
             Length::Known(length) => Framing::Length(length),
             Length::Unknown if self.version == Version::Http10 => Framing::UntilClose,

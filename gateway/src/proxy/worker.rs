@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Cache};
-use foldhash::HashMap;
-use uuid::Uuid;
 
 use super::client_address::Trust;
 use crate::clock::Clock;
@@ -22,7 +20,6 @@ use crate::plugins::{Chosen, Phases};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::stats::WorkerStats;
-use crate::upstream::balancer::Cursor;
 use crate::upstream::dns::Resolver;
 use crate::upstream::http2::Shared;
 use crate::upstream::pool::{Pool, PoolLimits};
@@ -56,8 +53,6 @@ pub struct Worker {
     spares: RefCell<Vec<Box<Exchange>>>,
     /// Records that log plugins were given, the oldest first.
     records: RefCell<VecDeque<Arc<Record>>>,
-    /// This worker's turn in each upstream.
-    cursors: RefCell<HashMap<Uuid, Rc<Cursor>>>,
     draining: Cell<bool>,
     date: RefCell<(u64, Rc<[u8]>)>,
 }
@@ -194,7 +189,6 @@ impl Worker {
             live: RefCell::new(live),
             spares: RefCell::default(),
             records: RefCell::default(),
-            cursors: RefCell::default(),
             draining: Cell::new(false),
             date: RefCell::new((0, Rc::from([]))),
         })
@@ -224,12 +218,6 @@ impl Worker {
             *date = (now.as_secs(), text.into_bytes().into());
         }
         Rc::clone(&date.1)
-    }
-
-    /// This worker's turn in an upstream; it survives generations.
-    pub fn cursor(&self, upstream: Uuid) -> Rc<Cursor> {
-        let mut cursors = self.cursors.borrow_mut();
-        Rc::clone(cursors.entry(upstream).or_insert_with(|| Rc::new(Cursor::random())))
     }
 
     /// An exchange for the next request.

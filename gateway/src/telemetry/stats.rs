@@ -105,6 +105,10 @@ impl Stats {
         })
     }
 
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
     pub fn worker(&self, index: usize) -> Arc<WorkerStats> {
         Arc::clone(&self.workers[index])
     }

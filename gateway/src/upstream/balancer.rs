@@ -9,10 +9,10 @@ mod hash_input;
 mod load;
 mod round_robin;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -54,9 +54,11 @@ enum Plan {
     Latency,
 }
 
-/// Where a worker is in turning. Each worker has one per upstream and keeps it across generations.
+/// Where a worker is in turning. Each worker has one per upstream, which is kept across generations; nobody else
+/// writes to it.
 #[derive(Debug)]
-pub struct Cursor(Cell<u32>);
+#[repr(align(64))]
+pub struct Cursor(AtomicU32);
 
 /// What one choice is made for.
 #[derive(Debug, Clone, Copy)]
@@ -187,17 +189,17 @@ fn inherit(endpoints: &[Endpoint], previous: Option<&Balancer>) -> Box<[Arc<Load
 impl Cursor {
     /// Workers begin at different places, so that their first requests don't meet at one target.
     pub fn random() -> Cursor {
-        Cursor(Cell::new(fastrand::u32(..)))
+        Cursor(AtomicU32::new(fastrand::u32(..)))
     }
 
     /// Where to begin looking among so many places, if there are any.
     fn start(&self, length: usize) -> Option<usize> {
-        (self.0.get() as usize).checked_rem(length)
+        (self.0.load(Relaxed) as usize).checked_rem(length)
     }
 
     /// The next look begins behind this place.
     fn passed(&self, place: usize) {
-        self.0.set(place as u32 + 1);
+        self.0.store(place as u32 + 1, Relaxed);
     }
 }
 

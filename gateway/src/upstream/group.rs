@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::balancer::{self, Balancer};
+use super::balancer::{self, Balancer, Cursor};
 use super::dns::{Answer, DnsError, Resolver};
 use super::health::{self, Health};
 use crate::model::{Protocol, Target, Upstream};
@@ -49,6 +49,8 @@ pub struct Group {
     /// Names among the targets, each with the addresses that the members were made from.
     names: Mutex<Vec<(Arc<str>, Option<Answer>)>>,
     members: ArcSwap<Members>,
+    /// By worker.
+    cursors: Arc<[Cursor]>,
     stats: Arc<Stats>,
 }
 
@@ -133,6 +135,10 @@ impl Group {
             targets,
             names: Mutex::new(names.into_iter().map(|name| (name, None)).collect()),
             members: ArcSwap::from_pointee(members),
+            cursors: match previous {
+                Some(previous) => Arc::clone(&previous.cursors),
+                None => (0..stats.workers()).map(|_| Cursor::random()).collect(),
+            },
             stats: Arc::clone(stats),
         }
     }
@@ -163,6 +169,11 @@ impl Group {
             self.members.store(Arc::new(next));
         }
         Ok(self.members.load_full())
+    }
+
+    /// A worker's turn.
+    pub fn cursor(&self, worker: usize) -> &Cursor {
+        &self.cursors[worker]
     }
 
     /// The name under which TLS is spoken with its targets.

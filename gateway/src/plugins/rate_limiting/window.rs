@@ -1,5 +1,7 @@
 //! The six kinds of window: where each begins on the UTC calendar and how long it counts as being.
 
+use crate::http::name::Unnumbered;
+
 const DAY: u32 = 86_400;
 
 /// A kind of window. Windows are fixed, not sliding, and aligned to the UTC calendar.
@@ -47,26 +49,26 @@ impl Period {
     }
 
     /// `X-RateLimit-Limit-<Period>`.
-    pub fn limit_header(self) -> &'static str {
+    pub fn limit_header(self) -> Unnumbered {
         [
-            "X-RateLimit-Limit-Second",
-            "X-RateLimit-Limit-Minute",
-            "X-RateLimit-Limit-Hour",
-            "X-RateLimit-Limit-Day",
-            "X-RateLimit-Limit-Month",
-            "X-RateLimit-Limit-Year",
+            Unnumbered("X-RateLimit-Limit-Second"),
+            Unnumbered("X-RateLimit-Limit-Minute"),
+            Unnumbered("X-RateLimit-Limit-Hour"),
+            Unnumbered("X-RateLimit-Limit-Day"),
+            Unnumbered("X-RateLimit-Limit-Month"),
+            Unnumbered("X-RateLimit-Limit-Year"),
         ][self as usize]
     }
 
     /// `X-RateLimit-Remaining-<Period>`.
-    pub fn remaining_header(self) -> &'static str {
+    pub fn remaining_header(self) -> Unnumbered {
         [
-            "X-RateLimit-Remaining-Second",
-            "X-RateLimit-Remaining-Minute",
-            "X-RateLimit-Remaining-Hour",
-            "X-RateLimit-Remaining-Day",
-            "X-RateLimit-Remaining-Month",
-            "X-RateLimit-Remaining-Year",
+            Unnumbered("X-RateLimit-Remaining-Second"),
+            Unnumbered("X-RateLimit-Remaining-Minute"),
+            Unnumbered("X-RateLimit-Remaining-Hour"),
+            Unnumbered("X-RateLimit-Remaining-Day"),
+            Unnumbered("X-RateLimit-Remaining-Month"),
+            Unnumbered("X-RateLimit-Remaining-Year"),
         ][self as usize]
     }
 }

@@ -30,7 +30,7 @@ fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
 }
 
 fn cursor() -> Cursor {
-    Cursor(Cell::new(0))
+    Cursor(AtomicU32::new(0))
 }
 
 fn turn<'a>(cursor: &'a Cursor, tried: &'a [usize]) -> Turn<'a> {
@@ -302,7 +302,7 @@ proptest! {
         let balancer = balancer(algorithm, &weights);
         let tried: Vec<usize> =
             tried.iter().filter(|_| !targets.is_empty()).map(|index| index.index(targets.len())).collect();
-        let cursor = Cursor(Cell::new(start));
+        let cursor = Cursor(AtomicU32::new(start));
         let turn = Turn { cursor: &cursor, hash, tried: &tried, now: 0 };
         let available = |at: usize| targets[at].0 > 0 && targets[at].1;
         let chosen = balancer.choose(&turn, |at| targets[at].1);
