@@ -17,6 +17,10 @@ use super::status::problem;
 
 /// How often totals and samples are sent.
 const PERIOD: Duration = Duration::from_millis(250);
+/// Making totals may take this part of the time, so that with many routes they are sent less often.
+const SHARE: u32 = 100;
+/// But not less often than this.
+const LONGEST: Duration = Duration::from_secs(5);
 /// Messages a slow viewer may be behind before it skips some.
 const BEHIND: usize = 32;
 
@@ -43,6 +47,7 @@ impl FeedHub {
     /// Makes the feed as long as somebody watches. Never returns.
     pub async fn run(self, admin: Admin) {
         let mut published = admin.publisher.subscribe();
+        let mut due = admin.clock.now();
         loop {
             if self.viewers.load(Ordering::Acquire) == 0 {
                 admin.stats.watch(false);
@@ -54,10 +59,16 @@ impl FeedHub {
             if published.has_changed().unwrap_or(false) {
                 published.mark_unchanged();
                 self.send(&FeedMessage::Config(admin.config_change()));
+                due = admin.clock.now();
             }
             let mut sample = admin.stats.take_sample();
             sample.exchanges.sort_by_key(|exchange| exchange.started_at_ms);
-            self.send(&FeedMessage::Totals(Box::new(admin.totals())));
+            let began = admin.clock.now();
+            if began >= due {
+                self.send(&FeedMessage::Totals(Box::new(admin.totals())));
+                let took = admin.clock.now().since(began);
+                due = began + (took * SHARE).clamp(PERIOD, LONGEST);
+            }
             self.send(&FeedMessage::Sample(sample));
             tokio::time::sleep(PERIOD).await;
         }

@@ -234,10 +234,12 @@ impl Http1 {
     async fn close(&mut self) {
         self.deadline.set(LINGER_MS);
         let flushed = poll_fn(|context| self.wire.poll_flush(context, &self.deadline)).await;
-        if flushed.is_err() || poll_fn(|context| self.wire.poll_shutdown(context)).await.is_err() {
+        let unread = !self.body.is_done() || self.wire.has_input();
+        // Where nothing is unread the end of the socket says all, but TLS has a word of its own for it.
+        if flushed.is_err() || (!unread && matches!(self.wire.io(), Io::Tcp(_))) {
             return;
         }
-        if self.body.is_done() && !self.wire.has_input() {
+        if poll_fn(|context| self.wire.poll_shutdown(context)).await.is_err() || !unread {
             return;
         }
         poll_fn(|context| {

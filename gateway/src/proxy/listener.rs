@@ -63,6 +63,8 @@ fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     #[cfg(unix)]
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Linux hands it on to accepted connections. A socket that refuses still works.
+    let _ = socket.set_tcp_nodelay(true);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -136,9 +138,14 @@ fn take(
         worker.counters.connections_refused.add(1);
         return;
     }
-    let local = stream.local_addr().unwrap_or(listen.address);
-    // A socket that refuses still works.
-    let _ = stream.set_nodelay(true);
+    let local = if listen.address.ip().is_unspecified() {
+        stream.local_addr().unwrap_or(listen.address)
+    } else {
+        listen.address
+    };
+    if cfg!(not(target_os = "linux")) {
+        let _ = stream.set_nodelay(true);
+    }
     worker.counters.connections_open.add(1);
     let open = Open(Rc::clone(worker));
     let (worker, listen, tls) = (Rc::clone(worker), listen.clone(), Arc::clone(tls));
