@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Bytes that can't be copied without a look at them.
 const fn is_special(byte: u8) -> bool {
-    (byte < 0x20) | (byte >= 0x7f) | (byte == b'"') | (byte == b'\\') | (byte == b'/')
+    byte < 0x20 || byte >= 0x7f || matches!(byte, b'"' | b'\\' | b'/')
 }
 
 /// The same as a table.

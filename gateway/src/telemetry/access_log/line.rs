@@ -235,7 +235,7 @@ fn or_dash(out: &mut Vec<u8>, text: &[u8]) {
 fn escaped(out: &mut Vec<u8>, text: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     // Without branches, so that the compiler can look at many bytes at a time.
-    let special = |byte: u8| (byte < 0x20) | (byte >= 0x7f) | (byte == b'"') | (byte == b'\\');
+    let special = |byte: u8| !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\';
     if !text.iter().fold(false, |any, byte| any | special(*byte)) {
         return out.extend_from_slice(text);
     }
