@@ -6,7 +6,7 @@ use crate::control;
 
 /// A summary of a valid configuration, or everything that is wrong with it.
 pub fn path(path: &Path) -> Result<String, String> {
-    let model = control::read_declarative(path)?;
+    let model = control::read_declarative(path)?.model(0);
     Ok(format!(
         "{}: valid; {} services, {} routes, {} upstreams, {} consumers, {} plugins, {} certificates",
         path.display(),

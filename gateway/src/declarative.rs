@@ -35,9 +35,15 @@ pub enum Format {
     Json,
 }
 
-/// Reads a configuration. Entities without a creation time get the present one.
-pub fn load(text: &str, format: Format, plugins: &dyn PluginSchemas) -> Result<Model, Refusal> {
-    load_at(text, format, plugins, jiff::Timestamp::now().as_second())
+/// A configuration without a fault.
+#[derive(Debug)]
+pub struct Configuration(entity::Entities);
+
+impl Configuration {
+    /// What it means. Entities without a creation time get this one, in Unix seconds.
+    pub fn model(&self, now: i64) -> Model {
+        model::build(&self.0, now)
+    }
 }
 
 /// Reads the body of a `POST /config` in any of the forms Kong takes.
@@ -45,13 +51,13 @@ pub fn load_request(
     body: &[u8],
     content_type: Option<&str>,
     plugins: &dyn PluginSchemas,
-) -> Result<Model, Refusal> {
+) -> Result<Configuration, Refusal> {
     let (text, format) = request::text(body, content_type)?;
     load(&text, format, plugins)
 }
 
-/// As [`load`], at a given time (Unix seconds).
-pub fn load_at(text: &str, format: Format, plugins: &dyn PluginSchemas, now: i64) -> Result<Model, Refusal> {
+/// Reads and judges a configuration.
+pub fn load(text: &str, format: Format, plugins: &dyn PluginSchemas) -> Result<Configuration, Refusal> {
     if format == Format::Json
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
     {
@@ -69,6 +75,6 @@ pub fn load_at(text: &str, format: Format, plugins: &dyn PluginSchemas, now: i64
     let violations = references::resolve(&mut entities.all);
     match Refusal::of_entities(&entities, &violations, &document, plugins) {
         Some(refusal) => Err(refusal),
-        None => Ok(model::build(&entities, now)),
+        None => Ok(Configuration(entities)),
     }
 }

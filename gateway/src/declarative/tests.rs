@@ -14,6 +14,10 @@ mod property;
 
 const NOW: i64 = 1_800_000_000;
 
+fn load_at(text: &str, format: Format, plugins: &dyn PluginSchemas, now: i64) -> Result<Model, Refusal> {
+    load(text, format, plugins).map(|configuration| configuration.model(now))
+}
+
 fn load_yaml(text: &str) -> Result<Model, Refusal> {
     load_at(text, Format::Yaml, &Samples, NOW)
 }

@@ -61,6 +61,12 @@ impl Publisher {
         self.published.subscribe()
     }
 
+    /// Whether this is what serves.
+    pub fn serves(&self, model: &Model) -> bool {
+        let live = self.live.load();
+        live.generation > 0 && *live.model == *model
+    }
+
     /// Makes an offer live. A model equal to the one that serves keeps its generation; problems and object
     /// versions are taken over all the same. When this returns, every new request sees the offer. Problems that
     /// only compiling found come back beside what is published.
@@ -68,7 +74,7 @@ impl Publisher {
         let _writing = self.writing.lock();
         let before = self.live.load_full();
         let last = self.published.borrow().clone();
-        let same = before.generation > 0 && *before.model == offer.model;
+        let same = self.serves(&offer.model);
         let mut problems = offer.problems;
         let (generation, since_ms, found) = if same {
             (last.generation, last.since_ms, before.problems.clone())

@@ -267,7 +267,7 @@ fn heads() -> Vec<Case> {
         case("a long method", line(&format!("{} / HTTP/1.1", "A".repeat(33))), Refused),
         case("a method nobody knows", line("BREW / HTTP/1.1"), Served(1)),
         case("TRACE", line("TRACE / HTTP/1.1"), Refused),
-        case("HTTP/1.2", line("GET / HTTP/1.2"), Refused),
+        case("HTTP/1.2", line("GET / HTTP/1.2"), Served(1)),
         case("HTTP/2.0", line("GET / HTTP/2.0"), Refused),
         case("HTTP/9.9", line("GET / HTTP/9.9"), Refused),
         case("a zero before the version", line("GET / HTTP/01.1"), Refused),

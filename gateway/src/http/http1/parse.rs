@@ -66,6 +66,9 @@ pub fn request(bytes: &[u8], head: &mut RequestHead, limits: &HeadLimits) -> Res
     let length = match parsed.parse_with_uninit_headers(bytes, storage) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) => return partial(bytes, limits),
+        Err(httparse::Error::Version) if let Some(known) = as_known_version(bytes) => {
+            return request(&known, head, limits);
+        }
         Err(error) => return Err(refusal(error, bytes, limits)),
     };
     check_sizes(bytes, length, parsed.headers, limits)?;
@@ -190,6 +193,17 @@ fn refusal(error: httparse::Error, bytes: &[u8], limits: &HeadLimits) -> HeadErr
     }
 }
 
+/// A later version of HTTP/1 is to be read as the latest we know (RFC 9110 §2.5): the same request in that one.
+fn as_known_version(bytes: &[u8]) -> Option<Vec<u8>> {
+    let empty = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let line = bytes[empty..].split(|byte| *byte == b'\n').next()?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] = line else { return None };
+    let mut known = bytes.to_vec();
+    known[empty + line.len() - 1] = b'1';
+    Some(known)
+}
+
 /// Whether the first line begins or ends with `HTTP/` and two digits: a version we don't speak and no nonsense.
 fn names_a_version(bytes: &[u8]) -> bool {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -238,7 +252,8 @@ mod tests {
             (b"GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nHost: a\x00b\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", HeadError::Field),
-            (b"GET / HTTP/1.2\r\n\r\n", HeadError::Version),
+            (b"GET / HTTP/1.2 HTTP/1.2\r\n\r\n", HeadError::Line),
+            (b"GET / HTTP/1.12\r\n\r\n", HeadError::Line),
             (b"GET / HTTP/2.0\r\n\r\n", HeadError::Version),
             (b"GET / HTTP/01.1\r\n\r\n", HeadError::Line),
             (b"GET / HTTP/1\r\n\r\n", HeadError::Line),
@@ -250,6 +265,16 @@ mod tests {
             let seen = parsed(bytes).map(|(_, parsed)| parsed);
             assert_eq!(seen, Err(error), "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_the_latest_known() {
+        let bytes = b"\r\nGET /a HTTP/1.2\r\nHost: x\r\n\r\nbody";
+        let (head, length) = parsed(bytes).unwrap();
+        assert_eq!(length, Parsed::Complete(bytes.len() - 4));
+        assert_eq!((head.target(), head.version), (&b"/a"[..], Version::Http11));
+        assert_eq!(head.fields.get(Name::Host), Some(&b"x"[..]));
+        assert_eq!(parsed(b"GET /a HTTP/1.9\r\nHo").unwrap().1, Parsed::Partial);
     }
 
     #[test]
