@@ -154,6 +154,26 @@ pub struct LimitArgs {
     /// Requests at a time over one HTTP/2 connection.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub max_streams: u32,
+    /// Bytes of request bodies under way over one HTTP/2 connection, for each request.
+    #[arg(long, default_value_t = 64 << 10, value_name = "BYTES")]
+    pub stream_window: u32,
+    /// The same for all of them together.
+    #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
+    pub connection_window: u32,
+    /// Requests over one HTTP/2 connection that the client may take back before they were looked at.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub max_pending_resets: usize,
+    /// Requests over one HTTP/2 connection, in all its life, that the client may make us refuse by breaking the protocol.
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub max_own_resets: usize,
+    /// Frames in ten seconds over one HTTP/2 connection, from clients and targets, that carry nothing: pings, settings,
+    /// priorities, windows, resets. Answers entitle to more.
+    #[arg(long, default_value_t = 1_000, value_name = "N")]
+    pub max_control_frames: u32,
+    /// How long an HTTP/2 connection may be silent until the client is asked whether it is still there; it has 20 s to
+    /// answer.
+    #[arg(long, default_value_t = 40, value_name = "SECONDS")]
+    pub ping_interval: u64,
     /// From accept, TLS included, or the first byte of a further request, to the end of the header.
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub header_timeout: u64,

@@ -5,5 +5,6 @@
 pub mod deadline;
 pub mod http2;
 pub mod io;
+pub mod metered;
 pub mod trust;
 pub mod wire;

@@ -131,7 +131,16 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
     if limits.shed_at > 100 {
         return Err(format!("--shed-at {}: expected a percentage", limits.shed_at));
     }
+    for (flag, value) in
+        [("stream-window", limits.stream_window), ("connection-window", limits.connection_window)]
+    {
+        // RFC 9113 §6.9.1; less than what a connection begins with can't be asked for.
+        if !((64 << 10) - 1..=(1 << 31) - 1).contains(&value) {
+            return Err(format!("--{flag} {value}: expected bytes from 65535 to 2147483647"));
+        }
+    }
     at_least_one("max-streams", limits.max_streams.into())?;
+    at_least_one("max-control-frames", limits.max_control_frames.into())?;
     at_least_one("max-requests-per-connection", limits.max_requests_per_connection.into())?;
     let defaults = TrafficSettings::default();
     Ok(TrafficSettings {
@@ -159,7 +168,16 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
             idle_ms: seconds("upstream-idle-timeout", limits.upstream_idle_timeout)?,
             ..defaults.pool
         },
-        http2: Http2Limits { streams: limits.max_streams, ..defaults.http2 },
+        http2: Http2Limits {
+            streams: limits.max_streams,
+            stream_window: limits.stream_window,
+            connection_window: limits.connection_window,
+            pending_resets: limits.max_pending_resets,
+            own_resets: limits.max_own_resets,
+            control_frames: limits.max_control_frames,
+            ping_interval: Duration::from_millis(seconds("ping-interval", limits.ping_interval)?),
+            ..defaults.http2
+        },
         trust,
         ..defaults
     })

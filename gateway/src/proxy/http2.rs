@@ -26,6 +26,7 @@ use crate::http::http1::parse::HeadLimits;
 use crate::http::name::{Name, NameSet};
 use crate::net::deadline::Deadline;
 use crate::net::http2::{Broken, Inflow, OnThisThread, Outgoing, Pipe, QUEUED};
+use crate::net::metered::{Metered, Role};
 use crate::net::wire::{Piece, Wire, WireError};
 
 /// An unread request body is read and dropped up to this size and for this long, in milliseconds.
@@ -67,6 +68,7 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
         move |request| respond(Rc::clone(&worker), Rc::clone(&client), Rc::clone(&streams), request)
     });
     let written = io.written();
+    let io = Metered::new(io, Role::Server, limits.control_frames, Rc::clone(&worker.deadlines));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let deadline = worker.deadlines.register();
     let timeouts = worker.settings.timeouts;

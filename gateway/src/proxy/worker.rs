@@ -127,6 +127,8 @@ pub struct Http2Limits {
     pub pending_resets: usize,
     /// Streams that we had to reset, over the connection's life.
     pub own_resets: usize,
+    /// Frames in ten seconds that carry nothing: pings, settings, priorities, windows, resets.
+    pub control_frames: u32,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
 }
@@ -146,7 +148,8 @@ impl Default for Http2Limits {
             connection_window: 1 << 20,
             pending_resets: 20,
             own_resets: 500,
-            ping_interval: Duration::from_mins(1),
+            control_frames: 1_000,
+            ping_interval: Duration::from_secs(40),
             ping_timeout: Duration::from_secs(20),
         }
     }
@@ -175,11 +178,12 @@ impl Worker {
         overload: Overload,
     ) -> Rc<Worker> {
         let live = Live { last: Rc::new(Pinned(live.load_full())), cache: Cache::new(live) };
+        let deadlines = Deadlines::new();
         Rc::new(Worker {
             pool: Pool::new(settings.pool),
-            shared: Shared::default(),
+            shared: Shared::new(Rc::clone(&deadlines), settings.http2.control_frames),
             settings,
-            deadlines: Deadlines::new(),
+            deadlines,
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             resolver,
             counters,

@@ -5,6 +5,7 @@
 mod call;
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use foldhash::HashMap;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -12,8 +13,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 
 pub use self::call::Call;
 use super::pool::Destination;
+use crate::net::deadline::Deadlines;
 use crate::net::http2::{OnThisThread, Outgoing, QUEUED};
 use crate::net::io::Io;
+use crate::net::metered::{Metered, Role};
 
 /// What sends requests over a connection.
 pub type Sender = SendRequest<Outgoing<()>>;
@@ -25,13 +28,21 @@ const CONNECTION_WINDOW: u32 = 1 << 20;
 const HEAD: u32 = 32 << 10;
 
 /// One worker's connections.
-#[derive(Default)]
-pub struct Shared(RefCell<HashMap<Destination, Sender>>);
+pub struct Shared {
+    connections: RefCell<HashMap<Destination, Sender>>,
+    deadlines: Rc<Deadlines>,
+    /// Frames that carry nothing, which a target may send in ten seconds.
+    control_frames: u32,
+}
 
 impl Shared {
+    pub fn new(deadlines: Rc<Deadlines>, control_frames: u32) -> Shared {
+        Shared { connections: RefCell::default(), deadlines, control_frames }
+    }
+
     /// A live connection, if there is one.
     pub fn get(&self, destination: Destination) -> Option<Sender> {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.connections.borrow_mut();
         let sender = all.get(&destination)?;
         if sender.is_closed() {
             all.remove(&destination);
@@ -45,6 +56,7 @@ impl Shared {
     /// # Errors
     /// Why the target doesn't.
     pub async fn begin(&self, destination: Destination, io: Io) -> Result<Sender, hyper::Error> {
+        let io = Metered::new(io, Role::Client, self.control_frames, Rc::clone(&self.deadlines));
         let (sender, connection) = Builder::new(OnThisThread)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -58,12 +70,12 @@ impl Shared {
                 tracing::debug!("an HTTP/2 connection to a target ended: {error}");
             }
         });
-        self.0.borrow_mut().insert(destination, sender.clone());
+        self.connections.borrow_mut().insert(destination, sender.clone());
         Ok(sender)
     }
 
     /// Forgets what has ended.
     pub fn evict(&self) {
-        self.0.borrow_mut().retain(|_, sender| !sender.is_closed());
+        self.connections.borrow_mut().retain(|_, sender| !sender.is_closed());
     }
 }

@@ -4,8 +4,8 @@
 use crate::support::client::get;
 use crate::support::dataplane::{DataPlane, proxy_to};
 use crate::support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, End, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, field, frame,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, End, Frames, GOAWAY, HEADERS, PING, PRIORITY,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame,
 };
 use crate::support::origin::{Act, Gate, OK, Origin};
 use crate::support::soon;
@@ -359,11 +359,12 @@ async fn more_streams_than_allowed_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn floods_of_frames_that_mean_nothing_cost_others_nothing() {
+async fn floods_of_frames_that_mean_nothing_end_the_connection_and_cost_others_nothing() {
     let (gateway, _origin, _gate) = fortress().await;
     let open = frame(HEADERS, END_HEADERS, 1, &pseudo("POST", "/p"));
-    let floods: [(&str, Vec<u8>); 6] = [
+    let floods: [(&str, Vec<u8>); 7] = [
         ("pings", frame(PING, 0, 0, &[0; 8])),
+        ("answers to pings", frame(PING, ACK, 0, &[0; 8])),
         ("settings", frame(SETTINGS, 0, 0, &[])),
         ("priorities", frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1])),
         ("windows", frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
@@ -373,21 +374,33 @@ async fn floods_of_frames_that_mean_nothing_cost_others_nothing() {
     for (name, one) in floods {
         let mut frames = Frames::connect(gateway.http()).await;
         frames.send(&open).await;
-        // Nothing is read, so a connection that answers each of them stands still at some point.
         let many = one.repeat(100);
-        let flooding = tokio::spawn(async move {
-            for _ in 0..1_000 {
-                if !frames.send(&many).await {
-                    break;
-                }
-            }
-            frames
-        });
+        // Nothing is read meanwhile, so a connection that answered each of them would stand still at some point.
+        let flooding =
+            tokio::spawn(async move { (flood(&mut frames, 10_000, |_| many.clone()).await, frames) });
         for _ in 0..20 {
             assert_eq!(gateway.get("/").await.status, 200, "during {name}");
         }
-        flooding.abort();
+        let (taken, mut frames) = soon(name, flooding).await.unwrap();
+        assert!(taken < 10_000, "{name} are taken for ever");
+        let code = farewell(&mut frames).await;
+        assert!(matches!(code, None | Some(ENHANCE_YOUR_CALM)), "{name}: {code:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_more_frames_than_allowed_are_answered_with_the_reason() {
+    let (gateway, _origin, _gate) = fortress().await;
+    let mut frames = Frames::connect(gateway.http()).await;
+    frames.send(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()).repeat(900)).await;
+    frames.request(1, &pseudo("GET", "/"), None).await;
+    assert_eq!(frames.end_of(1).await, End::Answered(200, b"ok\n".to_vec()));
+    // The answer entitles to some.
+    frames.send(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()).repeat(109)).await;
+    frames.request(3, &pseudo("GET", "/"), None).await;
+    assert_eq!(frames.end_of(3).await, End::Answered(200, b"ok\n".to_vec()));
+    frames.send(&frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes()).repeat(500)).await;
+    assert_eq!(farewell(&mut frames).await, Some(ENHANCE_YOUR_CALM));
 }
 
 #[tokio::test(flavor = "multi_thread")]
