@@ -20,6 +20,7 @@ use crate::definitions;
 use crate::failure::Failure;
 use crate::node::{ApiAccess, Images, Keeper, Node, NodeError, NodeSettings};
 use crate::objects::Objects;
+use crate::traces::TraceSink;
 
 /// How long pods have to end by themselves when the cluster stops.
 const PODS_END: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub struct Options {
     pub token: Option<String>,
     /// What runs pods; without it they stay pending.
     pub node: Option<NodeOptions>,
+    /// Where spans are taken and questions about traces are answered; port 0 takes any free one. Nowhere without it.
+    pub traces: Option<SocketAddr>,
 }
 
 /// What the node is to be.
@@ -56,7 +59,13 @@ impl NodeOptions {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { listen: (Ipv4Addr::LOCALHOST, 0).into(), kubeconfig: None, token: None, node: None }
+        Options {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            kubeconfig: None,
+            token: None,
+            node: None,
+            traces: None,
+        }
     }
 }
 
@@ -66,6 +75,7 @@ pub struct LocalCluster {
     kubeconfig: Option<WrittenFile>,
     server: JoinHandle<()>,
     definitions: JoinHandle<()>,
+    traces: Option<TraceSink>,
     /// Taken when the cluster is stopped.
     running: Option<(Controllers, Option<Node>)>,
 }
@@ -98,6 +108,10 @@ impl LocalCluster {
         let failed = |source| StartError::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let traces = options.traces.map(|address| {
+            TraceSink::start(address).map_err(|source| StartError::Listen { address, source })
+        });
+        let traces = traces.transpose()?;
         let credentials = Arc::new(Credentials::new(address.ip(), options.token)?);
         let kubeconfig = match options.kubeconfig {
             None => None,
@@ -139,7 +153,8 @@ impl LocalCluster {
             })
         }));
         let server = tokio::spawn(api::serve(Arc::clone(&api), listener));
-        Ok(LocalCluster { api, kubeconfig, server, definitions, running: Some((controllers, node)) })
+        let running = Some((controllers, node));
+        Ok(LocalCluster { api, kubeconfig, server, definitions, traces, running })
     }
 
     /// `https://127.0.0.1:6443`
@@ -152,6 +167,12 @@ impl LocalCluster {
     #[must_use]
     pub fn kubeconfig(&self) -> String {
         self.api.credentials.kubeconfig(&self.url())
+    }
+
+    /// Where spans are sent (OTLP) and traces are asked for (Jaeger's API), if that was wanted.
+    #[must_use]
+    pub fn traces(&self) -> Option<SocketAddr> {
+        self.traces.as_ref().map(TraceSink::address)
     }
 
     /// The objects themselves, without HTTP in between.

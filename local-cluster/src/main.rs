@@ -28,6 +28,9 @@ struct Arguments {
     /// The program that stands for an image
     #[arg(long, value_name = "NAME=PROGRAM")]
     image: Vec<String>,
+    /// Take spans here (OTLP) and answer questions about traces (Jaeger's API)
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    traces: Option<SocketAddr>,
     /// Run no pods
     #[arg(long)]
     no_node: bool,
@@ -63,9 +66,18 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Gone when it is dropped, after the cluster.
     let directory = tempfile::tempdir().context("failed to make a folder for the files of pods")?;
     let node = (!arguments.no_node).then(|| NodeOptions::new(directory.path().to_owned(), images));
-    let options = Options { listen: arguments.listen, kubeconfig: Some(arguments.kubeconfig), token, node };
+    let options = Options {
+        listen: arguments.listen,
+        kubeconfig: Some(arguments.kubeconfig),
+        token,
+        node,
+        traces: arguments.traces,
+    };
     let cluster = LocalCluster::start(options).await?;
     println!("serving on {}", cluster.url());
+    if let Some(address) = cluster.traces() {
+        println!("traces on http://{address}: spans in by OTLP, answers out as Jaeger gives them");
+    }
     println!("export KUBECONFIG={}", kubeconfig.display());
     tokio::select! {
         _ = interrupt.recv() => {}

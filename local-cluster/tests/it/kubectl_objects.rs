@@ -30,7 +30,7 @@ impl Kubectl {
         let folder = tempfile::tempdir().unwrap();
         let kubeconfig = Some(folder.path().join("kubeconfig"));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = Options { listen, kubeconfig, token: None, node: None };
+        let options = Options { listen, kubeconfig, ..Options::default() };
         let cluster = LocalCluster::start(options).await.unwrap();
         Some((cluster, Kubectl { program, folder }))
     }

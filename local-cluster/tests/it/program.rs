@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -50,6 +50,32 @@ async fn it_serves_until_it_is_told_to_stop() {
     kill(id, Signal::SIGTERM).unwrap();
     assert!(timeout(PATIENCE, child.wait()).await.unwrap().unwrap().success());
     assert!(!kubeconfig.exists());
+}
+
+#[tokio::test]
+async fn it_takes_traces_where_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program(&folder.path().join("kubeconfig"));
+    let mut child = command.arg("--traces").spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let _ = timeout(PATIENCE, lines.next_line()).await.unwrap();
+    let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let address = line.strip_prefix("traces on http://").unwrap().split_once(':').unwrap();
+    let port: u16 = address.1.split(':').next().unwrap().parse().unwrap();
+    let mut stream = tokio::net::TcpStream::connect((address.0, port)).await.unwrap();
+    let ask = b"GET /api/services HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"data\":[]"), "{answer}");
+
+    let taken = format!("{}:{port}", address.0);
+    let mut second = program(&folder.path().join("other"));
+    second.args(["--traces", &taken]);
+    let (output, text) = ended(second).await;
+    assert!(!output.status.success());
+    assert!(text.contains(&format!("failed to listen on {taken}: ")), "{text}");
+    assert!(!folder.path().join("other").exists());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// Serving at any free port.
 pub(crate) async fn start() -> LocalCluster {
     let listen = "127.0.0.1:0".parse().unwrap();
-    LocalCluster::start(Options { listen, kubeconfig: None, token: None, node: None }).await.unwrap()
+    LocalCluster::start(Options { listen, ..Options::default() }).await.unwrap()
 }
 
 pub(crate) async fn client(cluster: &LocalCluster) -> Client {
