@@ -58,13 +58,28 @@ pub enum EnvironmentName {
     Local,
 }
 
+/// Which environment, and of what it is made.
+#[derive(Debug, Clone, Args)]
+pub struct EnvironmentArgs {
+    /// What scenarios run in
+    #[arg(long = "env", value_enum, default_value = "local")]
+    pub name: EnvironmentName,
+}
+
+impl EnvironmentArgs {
+    /// As typed, for another process of ours.
+    pub fn words(&self) -> Vec<String> {
+        let name = self.name.to_possible_value().map(|value| value.get_name().to_owned());
+        vec!["--env".to_owned(), name.unwrap_or_default()]
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct ScenariosArgs {
     /// Names of scenarios (`article/routing` or `routing`), folders, tags or files; all when none is given
     pub names: Vec<String>,
-    /// What they run in
-    #[arg(long = "env", value_enum, default_value = "local")]
-    pub environment: EnvironmentName,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
     /// Reports to write, such as junit=out.xml,html=out.html,json=out.jsonl
     #[arg(long, value_name = "FORM=FILE", value_delimiter = ',')]
     pub report: Vec<Wanted>,
@@ -74,7 +89,7 @@ pub struct ScenariosArgs {
     /// Only list them
     #[arg(long)]
     pub list: bool,
-    /// Tell the stories and what a narrator would say
+    /// Tell the stories, what a narrator would say, and every program that is called
     #[arg(long, short)]
     pub verbose: bool,
 }
@@ -90,9 +105,8 @@ pub struct ValidateArgs {
 
 #[derive(Debug, Args)]
 pub struct UpArgs {
-    /// What to start
-    #[arg(long = "env", value_enum, default_value = "local")]
-    pub environment: EnvironmentName,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +114,8 @@ pub struct KeepArgs {
     /// The folder of the run
     #[arg(long)]
     pub folder: PathBuf,
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
 }
 
 #[derive(Debug, Args)]

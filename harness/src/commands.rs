@@ -13,7 +13,7 @@ mod watch;
 
 use std::io::Write;
 
-use crate::cli::{Command, EnvironmentName};
+use crate::cli::{Command, EnvironmentArgs, EnvironmentName};
 use crate::environment::Provider;
 use crate::environment::local::Local;
 
@@ -64,8 +64,8 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn provider(name: EnvironmentName, root: std::path::PathBuf) -> std::sync::Arc<dyn Provider> {
-    match name {
+fn provider(asked: &EnvironmentArgs, root: std::path::PathBuf) -> std::sync::Arc<dyn Provider> {
+    match asked.name {
         EnvironmentName::Local => std::sync::Arc::new(Local::new(root)),
     }
 }

@@ -2,14 +2,18 @@
 //! this folder knows which one it has.
 
 pub mod local;
+pub mod progress;
 pub mod reach;
 pub mod stack;
 pub mod up;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
 use crate::scenario::document::Ability;
@@ -18,6 +22,37 @@ use crate::scenario::document::Ability;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(pub String);
+
+/// What is told while environments are made and taken down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// What is done, or waited for.
+    Step(String),
+    /// A program was called; no exit code when it was ended.
+    Call { line: String, code: Option<i32>, took_ms: u64 },
+}
+
+/// Who is told.
+pub type Tell = Arc<dyn Fn(Told) + Send + Sync>;
+
+/// The run that environments are made for.
+#[derive(Clone)]
+pub struct Run {
+    pub id: String,
+    /// Takes everything the run writes.
+    pub folder: PathBuf,
+    pub tell: Tell,
+    /// Cancelled when somebody wants the run to stop.
+    pub stop: CancellationToken,
+    /// Leave what was made running.
+    pub keep: bool,
+}
+
+impl Run {
+    pub fn tell(&self, text: impl Into<String>) {
+        (self.tell)(Told::Step(text.into()));
+    }
+}
 
 /// Where the gateway is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +67,14 @@ pub struct AdminPort {
     pub pod: String,
     /// Such as `http://127.0.0.1:8001`.
     pub url: String,
+}
+
+/// What watches a cluster, and answers questions about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observer {
+    Jaeger,
+    Kiali,
+    Prometheus,
 }
 
 /// A running environment.
@@ -50,10 +93,32 @@ pub trait Environment: Send + Sync {
     /// The URL at which a port of a Service is reached from here.
     async fn service_url(&self, namespace: &str, name: &str, port: u16) -> Result<String, String>;
 
+    /// What the paths of an observer's API are put behind, such as `http://127.0.0.1:20001/kiali`; there where the
+    /// environment has the ability of that name.
+    async fn observer(&self, observer: Observer) -> Result<String, String> {
+        let (service, port, path) = match observer {
+            Observer::Jaeger => ("tracing", 16_686, ""),
+            Observer::Kiali => ("kiali", 20_001, "/kiali"),
+            Observer::Prometheus => ("prometheus", 9_090, ""),
+        };
+        let url = self.service_url(stack::MESH_NAMESPACE, service, port).await?;
+        Ok(format!("{url}{path}"))
+    }
+
     /// Ends the containers of a pod as if they had crashed.
     async fn crash(&self, namespace: &str, pod: &str) -> Result<(), String>;
 
-    /// Stops everything and waits until it is gone.
+    /// How long pods may take to be ready.
+    fn patience(&self) -> Duration {
+        Duration::from_mins(1)
+    }
+
+    /// The address at which the gateway sees requests from here, where that is known.
+    fn client(&self) -> Option<std::net::IpAddr> {
+        None
+    }
+
+    /// Takes back whatever was made or changed in it, and waits until that is gone.
     async fn stop(&self);
 }
 
@@ -63,21 +128,27 @@ pub trait Provider: Send + Sync {
     /// `local`, as in `--env`.
     fn name(&self) -> &'static str;
 
-    /// What its environments will be able to do.
+    /// What its environments will be able to do; known when it is prepared.
     fn abilities(&self) -> Vec<Ability>;
 
     /// How many environments may run side by side; with more than one each scenario gets its own.
     fn side_by_side(&self) -> usize;
 
-    /// Whatever must be there before the first environment: programs, images.
+    /// Whatever must be there before the first environment: programs, images, a cluster that all of them share.
     ///
     /// # Errors
     /// What is missing and how to get it.
-    async fn prepare(&self, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Unavailable>;
+    async fn prepare(&self, run: &Run) -> Result<(), Unavailable>;
 
-    /// Starts a cluster with the gateway in it. `folder` takes its files.
+    /// Starts an environment: a cluster with the gateway in it. `folder` takes its files.
     ///
     /// # Errors
     /// What didn't start, with what was seen last.
-    async fn start(&self, folder: PathBuf) -> Result<std::sync::Arc<dyn Environment>, Unavailable>;
+    async fn start(&self, folder: PathBuf) -> Result<Arc<dyn Environment>, Unavailable>;
+
+    /// Takes down what `prepare` made, also when that did not get to its end. Gives what is left, and how to remove
+    /// it.
+    async fn finish(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

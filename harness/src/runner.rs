@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::dispatcher::Events;
 use self::event::{Planned, Verdict, What};
-use crate::environment::Provider;
+use crate::environment::{Provider, Run, Told};
 use crate::scenario::{Scenario, Step};
 
 /// Everything passed.
@@ -76,9 +76,21 @@ pub async fn run(
             events.tell(What::Interrupted);
         })
     };
-    let tell = move |text: String| told.tell(What::Preparing { text });
+    let tell = move |what: Told| {
+        told.tell(match what {
+            Told::Step(text) => What::Preparing { text },
+            Told::Call { line, code, took_ms } => What::Called { line, code, took_ms },
+        });
+    };
+    let run = Run {
+        id: settings.run.clone(),
+        folder: settings.folder.clone(),
+        tell: Arc::new(tell),
+        stop: stop.clone(),
+        keep: settings.keep,
+    };
     let prepared = tokio::select! {
-        prepared = provider.prepare(&tell) => prepared.map_err(|error| Verdict::Unavailable { why: error.0 }),
+        prepared = provider.prepare(&run) => prepared.map_err(|error| Verdict::Unavailable { why: error.0 }),
         () = stop.cancelled() => Err(Verdict::Interrupted),
     };
     let verdicts: Vec<Verdict> = if let Err(verdict) = prepared {
@@ -94,6 +106,9 @@ pub async fn run(
         });
         futures_util::stream::iter(work).buffer_unordered(lanes).collect().await
     };
+    for text in provider.finish().await {
+        events.tell(What::Left { text });
+    }
     if stop.is_cancelled() {
         // So that nobody reads of a summary before the word that led to it.
         let _ = watcher.await;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use kube::api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::{ApiCapabilities, ApiResource, Discovery, Scope};
 use kube::{Api, Client, Config};
@@ -41,6 +41,66 @@ impl Kubernetes {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Whether objects of a kind are in namespaces.
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub async fn is_namespaced(&self, kind: &str) -> Result<bool, String> {
+        self.kind(kind).await.map(|(_, capabilities)| capabilities.scope == Scope::Namespaced)
+    }
+
+    /// Puts an object back as it was; its version and what the server keeps about it don't count.
+    ///
+    /// # Errors
+    /// What the API server refused.
+    pub async fn put_back(&self, object: &Value) -> Result<(), String> {
+        let name = crate::manifest::name_of(object);
+        let refused =
+            |error: kube::Error| format!("the API server refused to put {name} back: {}", words(&error));
+        let api = self.api_of(&name).await?;
+        let mut was: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(|error| format!("{name}: {error}"))?;
+        was.metadata.managed_fields = None;
+        was.metadata.uid = None;
+        was.metadata.creation_timestamp = None;
+        let now = api.get_opt(&name.name).await.map_err(refused)?;
+        was.metadata.resource_version = now.as_ref().and_then(|now| now.metadata.resource_version.clone());
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let put = match now {
+            Some(_) => api.replace(&name.name, &params, &was).await,
+            None => api.create(&params, &was).await,
+        };
+        put.map(drop).map_err(refused)
+    }
+
+    /// What would be stored if this object were made, with all that admission adds to it.
+    ///
+    /// # Errors
+    /// What the API server refused.
+    pub async fn try_out(&self, object: &Value) -> Result<Value, String> {
+        let name = crate::manifest::name_of(object);
+        let api = self.api_of(&name).await?;
+        let tried: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(|error| format!("{name}: {error}"))?;
+        let params = PostParams { dry_run: true, field_manager: Some(MANAGER.to_owned()) };
+        let made = api.create(&params, &tried).await;
+        let made = made.map_err(|error| format!("the API server refused {name}: {}", words(&error)))?;
+        to_value(&made)
+    }
+
+    /// A merge patch of an object's status.
+    ///
+    /// # Errors
+    /// What the API server refused.
+    pub async fn merge_status(&self, name: &ObjectName, patch: &Value) -> Result<(), String> {
+        let api = self.api_of(name).await?;
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let merged = api.patch_status(&name.name, &params, &Patch::Merge(patch)).await;
+        merged.map(drop).map_err(|error| {
+            format!("the API server refused to change the status of {name}: {}", words(&error))
+        })
     }
 
     async fn kind(&self, kind: &str) -> Result<(ApiResource, ApiCapabilities), String> {

@@ -8,8 +8,8 @@ use crate::expect::eventually::eventually;
 use crate::project;
 use crate::runner::{FAILED, PASSED, UNAVAILABLE};
 
-/// How long its processes may take to end.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long its processes may take to end; a whole cluster may have to go.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 pub(super) async fn down() -> Result<u8, Failed> {
     let root = project::root().map_err(Failed::usage)?;

@@ -1,8 +1,13 @@
 //! What `up` leaves running: the environment, until somebody asks this process to stop.
 
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
 use super::{Failed, provider};
-use crate::cli::{EnvironmentName, KeepArgs};
+use crate::cli::KeepArgs;
 use crate::environment::up::{Claim, State};
+use crate::environment::{Environment, Run, Told};
 use crate::project;
 use crate::runner::{INTERRUPTED, PASSED, UNAVAILABLE};
 use crate::signals::stop_token;
@@ -14,13 +19,47 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
     // A terminal that goes away is no reason to stop.
     let stop = stop_token(false, || "stopped at once".to_owned()).map_err(unavailable)?;
     let claim = Claim::take(&project::target(&root)).map_err(unavailable)?;
-    let provider = provider(EnvironmentName::Local, root);
-    let tell = |text: String| eprintln!("{text}");
-    provider.prepare(&tell).await.map_err(|error| unavailable(error.0))?;
-    let environment = tokio::select! {
-        environment = provider.start(args.folder.clone()) => environment.map_err(|error| unavailable(error.0))?,
-        () = stop.cancelled() => return Ok(INTERRUPTED),
+    let provider = provider(&args.environment, root);
+    let run = Run {
+        id: args.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        folder: args.folder.clone(),
+        tell: Arc::new(|told| {
+            if let Told::Step(text) = told {
+                eprintln!("{text}");
+            }
+        }),
+        stop: stop.clone(),
+        keep: false,
     };
+    let started = async {
+        provider.prepare(&run).await?;
+        provider.start(args.folder.clone()).await
+    };
+    let result = tokio::select! {
+        environment = started => match environment {
+            Ok(environment) => {
+                let kept = keep_up(&*environment, &args, &claim, &stop).await;
+                environment.stop().await;
+                kept.map_err(unavailable)
+            }
+            Err(error) => Err(unavailable(error.0)),
+        },
+        () = stop.cancelled() => Ok(INTERRUPTED),
+    };
+    for left in provider.finish().await {
+        eprintln!("left behind: {left}");
+    }
+    claim.release();
+    result
+}
+
+/// Tells where it is, and waits until it is to be stopped.
+async fn keep_up(
+    environment: &dyn Environment,
+    args: &KeepArgs,
+    claim: &Claim,
+    stop: &CancellationToken,
+) -> Result<u8, String> {
     let state = State {
         pid: std::process::id(),
         folder: args.folder.clone(),
@@ -29,12 +68,7 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
         https: environment.gateway().https,
         since: jiff::Timestamp::now().to_string(),
     };
-    let told = claim.announce(&state);
-    if told.is_ok() {
-        stop.cancelled().await;
-    }
-    environment.stop().await;
-    claim.release();
-    told.map_err(unavailable)?;
+    claim.announce(&state)?;
+    stop.cancelled().await;
     Ok(PASSED)
 }

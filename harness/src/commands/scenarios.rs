@@ -36,7 +36,7 @@ pub(super) async fn scenarios(args: ScenariosArgs) -> Result<u8, Failed> {
     let events = Events::new(reports);
     let settings =
         Settings { run: folder.id.clone(), folder: folder.path.clone(), root: root.clone(), keep: args.keep };
-    let code = runner::run(provider(args.environment, root), selected, settings, events.clone(), stop).await;
+    let code = runner::run(provider(&args.environment, root), selected, settings, events.clone(), stop).await;
     for failure in events.finish() {
         eprintln!("harness: {failure}");
     }

@@ -4,17 +4,16 @@ use std::fs::File;
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::{Failed, down, print, provider};
+use super::{Failed, down, print};
 use crate::cli::UpArgs;
 use crate::environment::up::{State, Up, is_claimed};
-use crate::expect::eventually::eventually;
 use crate::project;
 use crate::run_folder::RunFolder;
 use crate::runner::{INTERRUPTED, PASSED, UNAVAILABLE};
 use crate::signals::stop_token;
 
-/// How long an environment may take to be ready.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How often it is looked whether it is ready, and what its process says.
+const PACE: Duration = Duration::from_millis(50);
 
 pub(super) async fn up(args: UpArgs) -> Result<u8, Failed> {
     let unavailable = |message: String| Failed::new(UNAVAILABLE, message);
@@ -28,26 +27,30 @@ pub(super) async fn up(args: UpArgs) -> Result<u8, Failed> {
         return Err(unavailable("another `harness up` is just starting one".to_owned()));
     }
     let stop = stop_token(true, || "stopped at once".to_owned()).map_err(unavailable)?;
-    let tell = |text: String| print(&format!("{text}\n"));
-    provider(args.environment, root).prepare(&tell).await.map_err(|error| unavailable(error.0))?;
     let folder = RunFolder::create(&target).map_err(unavailable)?;
     let log = folder.path.join("keep.log");
-    let mut child = spawn(&folder, &log).map_err(unavailable)?;
-    let ready = eventually(PATIENCE, Duration::from_millis(50), || async {
-        Up::find(&target)
-            .ok()
-            .filter(|up| up.state.folder == folder.path)
-            .ok_or_else(|| "not ready yet".to_owned())
-    });
+    let mut child = spawn(&args, &folder, &log).map_err(unavailable)?;
     let pid = child.id();
-    let failure = tokio::select! {
-        up = ready => match up {
-            Ok(up) => {
-                print(&format!("the environment is up\n\n{}", usage(&up.state)));
-                return Ok(PASSED);
+    let ready = async {
+        let mut told = 0;
+        loop {
+            tokio::time::sleep(PACE).await;
+            if let Some(up) = Up::find(&target).ok().filter(|up| up.state.folder == folder.path) {
+                return up;
             }
-            Err(missed) => Failed::new(UNAVAILABLE, format!("failed to start the environment: {missed}")),
-        },
+            // As far as its lines are whole.
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if let Some(end) = text.rfind('\n').filter(|end| *end >= told) {
+                print(text.get(told..=end).unwrap_or_default());
+                told = end + 1;
+            }
+        }
+    };
+    let failure = tokio::select! {
+        up = ready => {
+            print(&format!("the environment is up\n\n{}", usage(&up.state)));
+            return Ok(PASSED);
+        }
         ended = child.wait() => {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
             let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
@@ -70,13 +73,13 @@ pub(super) async fn up(args: UpArgs) -> Result<u8, Failed> {
 }
 
 /// In a process group of its own, so that Ctrl-C here later doesn't reach it.
-fn spawn(folder: &RunFolder, log: &std::path::Path) -> Result<tokio::process::Child, String> {
+fn spawn(args: &UpArgs, folder: &RunFolder, log: &std::path::Path) -> Result<tokio::process::Child, String> {
     let failed = |error: std::io::Error| format!("failed to start the environment's process: {error}");
     let own = std::env::current_exe().map_err(failed)?;
     let out = File::create(log).map_err(failed)?;
     let errors = out.try_clone().map_err(failed)?;
     let mut command = tokio::process::Command::new(own);
-    command.arg("keep").arg("--folder").arg(&folder.path);
+    command.arg("keep").arg("--folder").arg(&folder.path).args(args.environment.words());
     command.stdin(Stdio::null()).stdout(out).stderr(errors);
     #[cfg(unix)]
     command.process_group(0);

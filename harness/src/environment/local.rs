@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::reach::Reached;
-use super::{Addresses, AdminPort, Environment, Provider, Unavailable, stack};
+use super::{Addresses, AdminPort, Environment, Provider, Run, Unavailable, stack};
 use crate::cluster::Cluster;
 use crate::cluster::facts::{must_get, rolled_out, why_not_ready};
 use crate::cluster::kubernetes::Kubernetes;
@@ -57,8 +57,8 @@ impl Provider for Local {
         SIDE_BY_SIDE * std::thread::available_parallelism().map_or(1, usize::from)
     }
 
-    async fn prepare(&self, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Unavailable> {
-        let programs = programs::ready(&self.root, tell).await.map_err(Unavailable)?;
+    async fn prepare(&self, run: &Run) -> Result<(), Unavailable> {
+        let programs = programs::ready(&self.root, &|text| run.tell(text)).await.map_err(Unavailable)?;
         // Prepared once is enough.
         let _ = self.programs.set(programs);
         Ok(())

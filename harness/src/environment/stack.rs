@@ -8,6 +8,8 @@ use crate::manifest;
 use crate::scenario::values::ObjectName;
 
 pub const NAMESPACE: &str = "kong-istio";
+/// Where Istio and what observes it are, in clusters that have them.
+pub const MESH_NAMESPACE: &str = "istio-system";
 /// Of the proxy Service, as clients see it.
 pub const HTTP_PORT: u16 = 80;
 pub const HTTPS_PORT: u16 = 443;

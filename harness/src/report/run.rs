@@ -52,7 +52,7 @@ impl Run {
                 self.folder.clone_from(folder);
                 self.scenarios = scenarios.iter().map(Told::new).collect();
             }
-            What::Preparing { .. } | What::StepWaits { .. } => {}
+            What::Preparing { .. } | What::Called { .. } | What::Left { .. } | What::StepWaits { .. } => {}
             What::ScenarioStarted { scenario } => {
                 self.with(scenario, |told| told.started_ms = Some(event.at_ms));
             }

@@ -205,6 +205,15 @@ impl Report for Terminal {
                 self.print(&format!("{count} scenarios in the environment {environment}, run {run}\n"));
             }
             What::Preparing { text } => self.print(&format!("  {text}\n")),
+            What::Called { line, code, took_ms } if self.look.verbose => {
+                let ended = code.map_or("ended".to_owned(), |code| format!("exit code {code}"));
+                self.print(&format!("  $ {line}  [{ended}, {:.1} s]\n", *took_ms as f64 / 1_000.0));
+            }
+            What::Called { .. } => {}
+            What::Left { text } => {
+                let text = format!("{} {text}\n", self.marked("failed", "left behind:"));
+                self.print(&text);
+            }
             What::ScenarioStarted { scenario } => self.bar(scenario, "starting the environment".to_owned()),
             What::EnvironmentReady { .. } | What::StepPassed { .. } | What::StepFailed { .. } => {}
             What::StepStarted { scenario, step, title, .. } => self.bar(scenario, format!("{step} {title}")),

@@ -31,9 +31,16 @@ pub enum What {
         folder: String,
         scenarios: Vec<Planned>,
     },
-    /// Something is done before scenarios can start.
+    /// Something is done before scenarios can start, or after the last.
     Preparing {
         text: String,
+    },
+    /// Another program was called.
+    Called {
+        line: String,
+        /// Nothing when it was ended.
+        code: Option<i32>,
+        took_ms: u64,
     },
     ScenarioStarted {
         scenario: String,
@@ -74,6 +81,10 @@ pub enum What {
         scenario: String,
         took_ms: u64,
         verdict: Verdict,
+    },
+    /// Something was left behind, and how to remove it.
+    Left {
+        text: String,
     },
     /// Somebody wants the run to stop.
     Interrupted,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use harness::cluster::Cluster;
-use harness::environment::{Addresses, AdminPort, Environment, Provider, Unavailable};
+use harness::environment::{Addresses, AdminPort, Environment, Provider, Run, Unavailable};
 use harness::scenario::document::Ability;
 use harness::scenario::values::ObjectName;
 use http::{Request, Response};
@@ -55,8 +55,8 @@ impl Provider for Fake {
         2
     }
 
-    async fn prepare(&self, tell: &(dyn Fn(String) + Send + Sync)) -> Result<(), Unavailable> {
-        tell("nothing to prepare".to_owned());
+    async fn prepare(&self, run: &Run) -> Result<(), Unavailable> {
+        run.tell("nothing to prepare");
         Ok(())
     }
 
