@@ -12,6 +12,8 @@ pub struct Program {
     pub path: PathBuf,
     /// What comes before the container's own arguments.
     pub arguments: Vec<String>,
+    /// What the image itself sets; the container's own come over it.
+    pub environment: Vec<(String, String)>,
 }
 
 /// The table, by image name.
@@ -23,6 +25,7 @@ pub struct Images(BTreeMap<String, Program>);
 pub(super) struct Invocation {
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Images {
@@ -46,7 +49,7 @@ impl Images {
         let path = executable(program).ok_or_else(|| {
             format!("{text}: there is no executable file {program}; give its path, or a name found in PATH")
         })?;
-        self.insert(name, Program { path, arguments: Vec::new() });
+        self.insert(name, Program { path, arguments: Vec::new(), environment: Vec::new() });
         Ok(())
     }
 
@@ -93,9 +96,10 @@ impl Images {
         arguments: &[String],
     ) -> Result<Invocation, String> {
         let program = self.find(image)?;
+        let environment = program.environment.clone();
         let Some((first, rest)) = command.split_first() else {
             let arguments = program.arguments.iter().chain(arguments).cloned().collect();
-            return Ok(Invocation { program: program.path.clone(), arguments });
+            return Ok(Invocation { program: program.path.clone(), arguments, environment });
         };
         let name = first.rsplit('/').next().unwrap_or_default();
         let path = if Some(name.as_ref()) == program.path.file_name() {
@@ -110,7 +114,7 @@ impl Images {
             ));
         };
         let arguments = rest.iter().chain(arguments).cloned().collect();
-        Ok(Invocation { program: path.clone(), arguments })
+        Ok(Invocation { program: path.clone(), arguments, environment })
     }
 }
 
@@ -135,7 +139,9 @@ mod tests {
         for (name, path) in
             [("http-echo", "/bin/echo-service"), ("r.io/x/gateway:2", "/bin/gateway"), ("sh", "/bin/sh")]
         {
-            images.insert(name, Program { path: path.into(), arguments: vec!["run".to_owned()] });
+            let environment = vec![("OF".to_owned(), name.to_owned())];
+            images
+                .insert(name, Program { path: path.into(), arguments: vec!["run".to_owned()], environment });
         }
         images
     }
@@ -173,7 +179,13 @@ mod tests {
             (own.program.to_str(), own.arguments),
             (Some("/bin/echo-service"), words(&["bin", "8080"]))
         );
-        assert_eq!(run(&["/bin/sh", "-c", "true"], &[]).unwrap().program, Path::new("/bin/sh"));
+        let other = run(&["/bin/sh", "-c", "true"], &[]).unwrap();
+        assert_eq!(other.program, Path::new("/bin/sh"));
+        assert_eq!(
+            other.environment,
+            [("OF".to_owned(), "http-echo".to_owned())],
+            "the image stays the same"
+        );
         let error = run(&["/bin/rm", "-r"], &[]).unwrap_err();
         assert!(error.contains("\"/bin/rm\" is not the program of image"), "{error}");
     }

@@ -136,6 +136,7 @@ impl Processes {
             .map_err(|error| format!("failed to make {}: {error}", home.display()))?;
         command.current_dir(folder).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", &home);
+        command.envs(invocation.environment.iter().map(|(name, value)| (name, value)));
         command.envs(self.told(&start.pod));
         command.envs(start.environment.iter().map(|(name, value)| (name, rewrite(value))));
         command.stdin(Stdio::piped());

@@ -26,7 +26,7 @@ fn start(sharing: Sharing) -> Option<Machine> {
     let path = echo_program()?;
     Some(Machine::start_with(|settings| {
         settings.sharing = sharing;
-        settings.images.insert("http-echo", Program { path, arguments: Vec::new() });
+        settings.images.insert("http-echo", Program { path, arguments: Vec::new(), environment: Vec::new() });
     }))
 }
 

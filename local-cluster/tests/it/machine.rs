@@ -48,7 +48,10 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let mut images = Images::default();
         for (name, path) in [("shell", "/bin/sh"), ("sh", "/bin/sh"), ("cat", "/bin/cat")] {
-            images.insert(name, Program { path: PathBuf::from(path), arguments: Vec::new() });
+            images.insert(
+                name,
+                Program { path: PathBuf::from(path), arguments: Vec::new(), environment: Vec::new() },
+            );
         }
         let api = ApiAccess { url: "https://127.0.0.1:1".to_owned(), ca_certificate: "PEM".to_owned() };
         let mut settings = NodeSettings::new(folder.path().to_owned(), images, api, Arc::new(Minter));

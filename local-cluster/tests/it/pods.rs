@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use local_cluster::node::LogOptions;
+use local_cluster::node::{LogOptions, Program};
 use local_cluster::objects::{Deletion, Part, Resource};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
@@ -96,6 +96,24 @@ async fn a_pod_is_told_what_it_needs_to_know() {
     assert_eq!(config["clusters"][0]["cluster"]["server"], "https://127.0.0.1:1");
     let token = config["users"][0]["user"]["tokenFile"].as_str().unwrap();
     assert_eq!(std::fs::read_to_string(token).unwrap(), "token-of-robot");
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_image_sets_is_there_unless_the_container_sets_it_too() {
+    let machine = Machine::start_with(|settings| {
+        let environment = [("FIRST", "image"), ("SECOND", "image")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let path = "/bin/sh".into();
+        let program = Program { path, arguments: Vec::new(), environment: environment.into() };
+        settings.images.insert("shell", program);
+    });
+    let mut container = shell("c", "echo $FIRST $SECOND");
+    container["env"] = json!([{"name": "SECOND", "value": "container"}]);
+    let spec = json!({"restartPolicy": "Never", "containers": [container]});
+    machine.objects.create(&pods(), pod("p", spec)).unwrap();
+    machine.wait(&pods(), "p", "Succeeded", phase("Succeeded")).await;
+    assert_eq!(log(&machine, "p", LogOptions::default()).await, "image container\n");
     machine.stop().await;
 }
 
