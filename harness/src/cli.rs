@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Wanted;
+use crate::tools::{ToolUrl, Tools};
+
+/// Where collectors listen for spans over HTTP.
+const OTLP_PORT: u16 = 4318;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 passed (scenarios that need something the environment can't do are told as unsupported),
@@ -80,6 +84,8 @@ pub struct ScenariosArgs {
     pub names: Vec<String>,
     #[command(flatten)]
     pub environment: EnvironmentArgs,
+    #[command(flatten)]
+    pub tools: ToolArgs,
     /// Reports to write, such as junit=out.xml,html=out.html,json=out.jsonl
     #[arg(long, value_name = "FORM=FILE", value_delimiter = ',')]
     pub report: Vec<Wanted>,
@@ -92,6 +98,36 @@ pub struct ScenariosArgs {
     /// Tell the stories, what a narrator would say, and every program that is called
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+/// Tools that are asked instead of the environment's own; what needs them can run then.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Tools of your own")]
+pub struct ToolArgs {
+    /// Ask this Jaeger about traces, such as `http://127.0.0.1:16686`
+    #[arg(long, value_name = "URL")]
+    pub jaeger: Option<ToolUrl>,
+    /// Where the gateway and the echo send spans, with --jaeger and --env local [default: port 4318 of its host]
+    #[arg(long, value_name = "URL", requires = "jaeger")]
+    pub otlp: Option<ToolUrl>,
+    /// Ask this Kiali about the mesh, such as `http://127.0.0.1:20001/kiali`
+    #[arg(long, value_name = "URL")]
+    pub kiali: Option<ToolUrl>,
+    /// Ask this Prometheus what the mesh has counted, such as `http://127.0.0.1:9090`
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<ToolUrl>,
+}
+
+impl ToolArgs {
+    pub fn tools(&self) -> Tools {
+        let ToolArgs { jaeger, kiali, prometheus, .. } = self.clone();
+        Tools { jaeger, prometheus, kiali }
+    }
+
+    /// Where spans go, if not to the environment's own Jaeger.
+    pub fn spans(&self) -> Option<ToolUrl> {
+        self.otlp.clone().or_else(|| Some(self.jaeger.as_ref()?.beside(OTLP_PORT)))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -16,8 +16,8 @@ use std::io::Write;
 use crate::cli::{Command, EnvironmentArgs, EnvironmentName};
 use crate::environment::Provider;
 use crate::environment::local::Local;
-
 use crate::runner::USAGE;
+use crate::tools::ToolUrl;
 
 /// Why a command did not do what it was asked for.
 pub struct Failed {
@@ -64,8 +64,13 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-fn provider(asked: &EnvironmentArgs, root: std::path::PathBuf) -> std::sync::Arc<dyn Provider> {
+/// `spans` is where pods send theirs, if not to the environment itself.
+fn provider(
+    asked: &EnvironmentArgs,
+    root: std::path::PathBuf,
+    spans: Option<ToolUrl>,
+) -> std::sync::Arc<dyn Provider> {
     match asked.name {
-        EnvironmentName::Local => std::sync::Arc::new(Local::new(root)),
+        EnvironmentName::Local => std::sync::Arc::new(Local::new(root, spans)),
     }
 }

@@ -77,6 +77,12 @@ pub enum Observer {
     Prometheus,
 }
 
+impl std::fmt::Display for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
 /// A running environment.
 #[async_trait]
 pub trait Environment: Send + Sync {

@@ -3,9 +3,11 @@
 
 pub mod check;
 pub mod eventually;
+pub mod graph;
 pub mod metric;
 pub mod received;
 pub mod response;
 pub mod shares;
+pub mod trace;
 
 pub use check::Miss;

@@ -28,5 +28,6 @@ pub mod runner;
 pub mod scenario;
 pub mod signals;
 pub mod step;
+pub mod tools;
 pub mod traffic;
 pub mod versions;

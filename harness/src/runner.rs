@@ -18,6 +18,7 @@ use self::dispatcher::Events;
 use self::event::{Planned, Verdict, What};
 use crate::environment::{Provider, Run, Told};
 use crate::scenario::{Scenario, Step};
+use crate::tools::Tools;
 
 /// Everything passed.
 pub const PASSED: u8 = 0;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The top of the repository.
     pub root: PathBuf,
+    /// Tools that are asked instead of the environment's own.
+    pub tools: Tools,
     /// Keep the folder even if everything passes.
     pub keep: bool,
 }

@@ -18,8 +18,8 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use self::document::{
-    Ability, Annotate, Apply, Bin, Capture, Delete, Expect, Kill, Metric, Patch, Request, Scale,
-    StepDocument, Traffic, Wait, Within,
+    Ability, Annotate, Apply, Bin, Capture, Delete, Expect, KialiCheck, Kill, LinkCheck, Metric, Patch,
+    Request, Scale, StepDocument, TraceCheck, Traffic, Wait, Within,
 };
 use self::fault::Fault;
 use self::node::Node;
@@ -76,6 +76,9 @@ pub enum Action {
     Bin { bin: Bin, eventually: Option<Duration> },
     Admin { path: String, reply: Box<Reply> },
     Metric { metric: Metric, eventually: Option<Duration> },
+    Trace { trace: Box<TraceCheck>, eventually: Option<Duration> },
+    Dependencies { links: Vec<LinkCheck>, eventually: Option<Duration> },
+    Kiali { kiali: Box<KialiCheck>, eventually: Option<Duration> },
 }
 
 /// What is asked of a reply.
@@ -168,6 +171,15 @@ impl Action {
             Action::Bin { bin, .. } => bin_title(bin),
             Action::Admin { path, .. } => format!("admin port: GET {path}"),
             Action::Metric { metric, .. } => format!("metric {}", metric.name),
+            Action::Trace { trace, .. } => trace_title(trace),
+            Action::Dependencies { links, .. } => {
+                let name = |check| check_title(check).unwrap_or_else(|| "…".to_owned());
+                let links =
+                    links.iter().map(|link| format!("{} → {}", name(&link.parent), name(&link.child)));
+                let links: Vec<String> = links.collect();
+                format!("dependencies: {}", links.join(", "))
+            }
+            Action::Kiali { kiali, .. } => kiali_title(kiali),
         }
     }
 }
@@ -196,6 +208,25 @@ fn request_title(request: &Request, reply: &Reply) -> String {
         let _ = write!(title, " → counts of {}", counts.join(", "));
     }
     title
+}
+
+/// What a check of a text looks for, if that can be said in a word.
+fn check_title(check: &values::Check) -> Option<String> {
+    match check {
+        values::Check::Is(value) => Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        values::Check::Rules(rules) => rules.matches.as_ref().map(|pattern| pattern.0.to_string()),
+    }
+}
+
+fn trace_title(trace: &TraceCheck) -> String {
+    let which = trace.id.as_ref().or(trace.service.as_ref()).map(String::as_str).unwrap_or_default();
+    format!("trace {}{which}", if trace.id.is_some() { "" } else { "of " })
+}
+
+fn kiali_title(kiali: &KialiCheck) -> String {
+    let edges = kiali.edges.0.iter().map(|edge| format!("{} → {}", edge.from, edge.to));
+    let health = kiali.health.keys().map(|name| format!("health of {name}"));
+    format!("kiali: {}", edges.chain(health).collect::<Vec<_>>().join(", "))
 }
 
 fn wait_title(wait: &Wait) -> String {

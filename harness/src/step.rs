@@ -5,16 +5,21 @@ mod apply;
 mod bin;
 mod change;
 mod feed;
+mod kiali;
 mod kill;
 mod metric;
 mod request;
+mod trace;
 mod traffic;
 mod wait;
 pub mod within;
 
 pub(crate) use self::apply::told as problem_text;
+use std::future::Future;
+use std::time::Duration;
+
 use crate::expect::Miss;
-use crate::expect::eventually::Missed;
+use crate::expect::eventually::{Missed, eventually};
 use crate::runner::context::Context;
 use crate::runner::event::{Failure, Tries};
 use crate::scenario::{Action, Step};
@@ -43,7 +48,41 @@ pub async fn perform(context: &mut Context, step: &Step, number: &str) -> Result
         Action::Bin { bin, eventually } => bin::bin(context, bin, *eventually).await,
         Action::Admin { path, reply } => admin::admin(context, path, reply).await,
         Action::Metric { metric, eventually } => metric::metric(context, metric, *eventually).await,
+        Action::Trace { trace, eventually } => trace::trace(context, trace, *eventually).await,
+        Action::Dependencies { links, eventually } => trace::dependencies(context, links, *eventually).await,
+        Action::Kiali { kiali, eventually } => kiali::kiali(context, kiali, *eventually).await,
     }
+}
+
+/// Looks until nothing is missed any more or patience ends, and gives what was seen. A look gives what is missed and
+/// what it saw, or why it saw nothing.
+async fn until_met<F>(
+    what: &str,
+    patience: Option<Duration>,
+    pace: Duration,
+    look: impl Fn() -> F,
+) -> Result<String, Failure>
+where
+    F: Future<Output = Result<(Vec<Miss>, String), String>>,
+{
+    let last = parking_lot::Mutex::new(Vec::new());
+    let waited = eventually(patience.unwrap_or_default(), pace, || async {
+        last.lock().clear();
+        let (misses, seen) = look().await?;
+        let Some(miss) = misses.first() else { return Ok(seen) };
+        let told = format!("{} was expected, got {}", miss.expected, miss.got);
+        *last.lock() = misses;
+        Err(told)
+    })
+    .await;
+    waited.map_err(|late| {
+        let mut failure = missed(what, last.into_inner());
+        if failure.misses.is_empty() {
+            failure.message = format!("{what}: {}", late.last);
+        }
+        failure.tries = patience.map(|_| tries(&late));
+        failure
+    })
 }
 
 /// Expectations that were not met, as a failure.

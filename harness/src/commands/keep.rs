@@ -19,7 +19,7 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
     // A terminal that goes away is no reason to stop.
     let stop = stop_token(false, || "stopped at once".to_owned()).map_err(unavailable)?;
     let claim = Claim::take(&project::target(&root)).map_err(unavailable)?;
-    let provider = provider(&args.environment, root);
+    let provider = provider(&args.environment, root, None);
     let run = Run {
         id: args.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         folder: args.folder.clone(),

@@ -34,9 +34,15 @@ pub(super) async fn scenarios(args: ScenariosArgs) -> Result<u8, Failed> {
         stop_token(true, move || format!("stopped at once; leftovers of the run are in {}", path.display()))
             .map_err(unavailable)?;
     let events = Events::new(reports);
-    let settings =
-        Settings { run: folder.id.clone(), folder: folder.path.clone(), root: root.clone(), keep: args.keep };
-    let code = runner::run(provider(&args.environment, root), selected, settings, events.clone(), stop).await;
+    let settings = Settings {
+        run: folder.id.clone(),
+        folder: folder.path.clone(),
+        root: root.clone(),
+        tools: args.tools.tools(),
+        keep: args.keep,
+    };
+    let provider = provider(&args.environment, root, args.tools.spans());
+    let code = runner::run(provider, selected, settings, events.clone(), stop).await;
     for failure in events.finish() {
         eprintln!("harness: {failure}");
     }

@@ -1,24 +1,27 @@
 //! A cluster inside of this process: pods are processes of this machine, so nothing else is needed. Each scenario
 //! gets one of its own.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use local_cluster::node::{Images, Program};
+use local_cluster::traces::TraceSink;
 use local_cluster::{LocalCluster, NodeOptions, Options};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use super::reach::Reached;
-use super::{Addresses, AdminPort, Environment, Provider, Run, Unavailable, stack};
+use super::{Addresses, AdminPort, Environment, Observer, Provider, Run, Unavailable, stack};
 use crate::cluster::Cluster;
 use crate::cluster::facts::{must_get, rolled_out, why_not_ready};
 use crate::cluster::kubernetes::Kubernetes;
 use crate::expect::eventually::eventually;
 use crate::programs::{self, Programs};
 use crate::scenario::document::Ability;
+use crate::tools::ToolUrl;
 
 /// How long the gateway may take to be ready.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -30,12 +33,14 @@ const SIDE_BY_SIDE: usize = 4;
 pub struct Local {
     /// The top of the repository.
     root: PathBuf,
+    /// Where pods send their spans; to the cluster itself when absent.
+    spans: Option<ToolUrl>,
     programs: OnceCell<Programs>,
 }
 
 impl Local {
-    pub fn new(root: PathBuf) -> Local {
-        Local { root, programs: OnceCell::new() }
+    pub fn new(root: PathBuf, spans: Option<ToolUrl>) -> Local {
+        Local { root, spans, programs: OnceCell::new() }
     }
 }
 
@@ -47,6 +52,8 @@ impl Provider for Local {
 
     fn abilities(&self) -> Vec<Ability> {
         let mut abilities = vec![Ability::LoadBalancer, Ability::Crash];
+        // Spans that go elsewhere are not here to be asked for.
+        abilities.extend(self.spans.is_none().then_some(Ability::Jaeger));
         if cfg!(target_os = "linux") {
             abilities.push(Ability::ClientAddresses);
         }
@@ -68,16 +75,30 @@ impl Provider for Local {
         let programs =
             self.programs.get().ok_or_else(|| Unavailable("the programs are not built".to_owned()))?;
         let kubeconfig = folder.join("kubeconfig");
+        let sink = match &self.spans {
+            Some(_) => None,
+            None => Some(
+                TraceSink::start((Ipv4Addr::LOCALHOST, 0).into())
+                    .map_err(|error| Unavailable(format!("failed to listen for spans: {error}")))?,
+            ),
+        };
+        let jaeger = sink.as_ref().map(|sink| format!("http://{}", sink.address()));
+        // Pods are told of it when they start.
+        let spans =
+            jaeger.clone().or_else(|| self.spans.as_ref().map(ToString::to_string)).unwrap_or_default();
         let options = Options {
             kubeconfig: Some(kubeconfig.clone()),
-            node: Some(NodeOptions::new(folder.join("cluster"), images(programs))),
+            node: Some(NodeOptions::new(folder.join("cluster"), images(programs, &spans))),
             ..Options::default()
         };
         let cluster = LocalCluster::start(options)
             .await
             .map_err(|error| Unavailable(format!("failed to start the cluster: {error}")))?;
         match self.install(&kubeconfig).await {
-            Ok(reached) => Ok(Arc::new(LocalEnvironment { reached, cluster: Mutex::new(Some(cluster)) })),
+            Ok(reached) => {
+                let running = Mutex::new(Some((cluster, sink)));
+                Ok(Arc::new(LocalEnvironment { reached, jaeger, running }))
+            }
             Err(error) => {
                 cluster.stop().await;
                 Err(Unavailable(format!("failed to install the gateway: {error}")))
@@ -122,20 +143,26 @@ async fn explained(cluster: &dyn Cluster, deployment: &serde_json::Value) -> Str
 }
 
 /// The programs that stand for images: the article's echo, the gateway, and the bin, which is the echo service in
-/// another mode.
-fn images(programs: &Programs) -> Images {
-    let program = |path: &Path| Program { path: path.to_owned(), arguments: Vec::new() };
+/// another mode. The gateway and the echo send their spans to `spans`, each under the name that people know it by.
+fn images(programs: &Programs, spans: &str) -> Images {
+    let program = |path: &Path, service: &str| {
+        let set = [("OTEL_EXPORTER_OTLP_ENDPOINT", spans), ("OTEL_SERVICE_NAME", service)];
+        let environment = set.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Program { path: path.to_owned(), arguments: Vec::new(), environment }
+    };
     let mut images = Images::default();
-    images.insert("http-echo", program(&programs.echo_service));
-    images.insert("limen/echo-service", program(&programs.echo_service));
-    images.insert("limen/gateway", program(&programs.gateway));
+    images.insert("http-echo", program(&programs.echo_service, "http-echo"));
+    images.insert("limen/echo-service", program(&programs.echo_service, "echo-service"));
+    images.insert("limen/gateway", program(&programs.gateway, "kong"));
     images
 }
 
 struct LocalEnvironment {
     reached: Reached,
+    /// The URL of what takes spans and answers as Jaeger.
+    jaeger: Option<String>,
     /// Until it is stopped.
-    cluster: Mutex<Option<LocalCluster>>,
+    running: Mutex<Option<(LocalCluster, Option<TraceSink>)>>,
 }
 
 #[async_trait]
@@ -158,6 +185,13 @@ impl Environment for LocalEnvironment {
 
     async fn service_url(&self, namespace: &str, name: &str, port: u16) -> Result<String, String> {
         self.reached.service_url(namespace, name, port).await
+    }
+
+    async fn observer(&self, observer: Observer) -> Result<String, String> {
+        match (observer, &self.jaeger) {
+            (Observer::Jaeger, Some(url)) => Ok(url.clone()),
+            _ => Err(format!("the environment local has no {observer}")),
+        }
     }
 
     /// A container's id names the group of its processes; a signal that can't be caught ends them all.
@@ -184,8 +218,9 @@ impl Environment for LocalEnvironment {
     }
 
     async fn stop(&self) {
-        let cluster = self.cluster.lock().take();
-        if let Some(cluster) = cluster {
+        let running = self.running.lock().take();
+        if let Some((cluster, _sink)) = running {
+            // Pods may have spans left to send while they stop.
             cluster.stop().await;
         }
     }

@@ -8,8 +8,9 @@ use indexmap::IndexMap;
 use parking_lot::Mutex;
 
 use super::dispatcher::Events;
-use crate::environment::Environment;
+use crate::environment::{Environment, Observer};
 use crate::expect::response::Outcome;
+use crate::tools::{ToolUrl, Tools};
 
 /// Replies that are kept for the evidence.
 const LAST_REPLIES: usize = 20;
@@ -19,6 +20,8 @@ pub struct Context {
     pub environment: Arc<dyn Environment>,
     /// The top of the repository: where manifests are.
     pub root: PathBuf,
+    /// Tools that are asked instead of the environment's own.
+    pub tools: Tools,
     pub scenario: String,
     pub variables: IndexMap<String, String>,
     /// Replies by the name a step gave them.
@@ -29,6 +32,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// Where an observer answers: the one given for this run, else the environment's own.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn tool(&self, observer: Observer) -> Result<ToolUrl, String> {
+        match self.tools.of(observer) {
+            Some(url) => Ok(url.clone()),
+            None => self.environment.observer(observer).await?.parse(),
+        }
+    }
+
     /// Keeps a reply for the evidence.
     pub fn remember(&self, request: &str, outcome: &Outcome) {
         let text = match outcome {

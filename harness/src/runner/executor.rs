@@ -61,7 +61,8 @@ async fn whole(
     events: Events,
     stop: CancellationToken,
 ) -> Verdict {
-    let abilities = provider.abilities();
+    let mut abilities = provider.abilities();
+    abilities.extend(settings.tools.abilities());
     let lacking: Vec<String> = scenario
         .requires
         .iter()
@@ -94,7 +95,7 @@ async fn whole(
     let work = tokio::spawn(perform(
         Arc::clone(&environment),
         scenario,
-        settings.root.clone(),
+        settings.clone(),
         events,
         stop,
         Arc::clone(&replies),
@@ -110,7 +111,7 @@ async fn whole(
 async fn perform(
     environment: Arc<dyn Environment>,
     scenario: Arc<Scenario>,
-    root: std::path::PathBuf,
+    settings: Settings,
     events: Events,
     stop: CancellationToken,
     last_replies: Arc<Mutex<VecDeque<String>>>,
@@ -119,7 +120,8 @@ async fn perform(
     variables.insert("run".to_owned(), format!("{:08x}", fastrand::u32(..)));
     let mut context = Context {
         environment,
-        root,
+        root: settings.root,
+        tools: settings.tools,
         scenario: scenario.name.clone(),
         variables,
         replies: HashMap::new(),

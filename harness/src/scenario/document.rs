@@ -96,10 +96,17 @@ pub struct StepDocument {
     pub admin: Option<String>,
     /// Reads a metric, added up over all gateway pods.
     pub metric: Option<Metric>,
+    /// Looks at a trace in Jaeger.
+    pub trace: Option<TraceCheck>,
+    /// Looks at which services call which, as Jaeger finds it in its traces.
+    pub dependencies: Option<Many<LinkCheck>>,
+    /// Looks at the mesh as Kiali draws it.
+    pub kiali: Option<KialiCheck>,
 
     /// What must be true of the reply (with `request` and `admin`).
     pub expect: Option<Expect>,
-    /// Try again until it is true, for so long (with `request`, `admin`, `metric` and `bin`).
+    /// Try again until it is true, for so long (with `request`, `admin`, `metric`, `bin`, `trace`,
+    /// `dependencies` and `kiali`).
     pub eventually: Option<Span>,
     /// Values of the reply that later steps use as `${name}` (with `request` and `admin`).
     #[serde(default)]
@@ -384,6 +391,98 @@ pub struct Metric {
     #[serde(default)]
     pub labels: IndexMap<String, String>,
     pub value: Check,
+}
+
+/// One trace: which, and what must be in it.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TraceCheck {
+    /// The trace of this id, up to 32 hexadecimal digits.
+    pub id: Option<String>,
+    /// Or one with a span of this service; of several the newest that is as it should be.
+    pub service: Option<String>,
+    /// Tags that a span of the service has (with `service`).
+    pub tags: IndexMap<String, String>,
+    /// The sorted list of all services in it.
+    pub services: Option<Check>,
+    /// Spans that are in it.
+    pub spans: Many<SpanCheck>,
+    /// Every span's parent is in it too, so that it is one tree.
+    pub unbroken: bool,
+    /// A span id that was sent along by a client whose own spans are nowhere; what hangs under it is not broken.
+    pub caller: Option<String>,
+}
+
+/// What a span is like. At least one is, unless `count` says how many.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpanCheck {
+    pub service: Option<Check>,
+    pub name: Option<Check>,
+    /// `server`, `client`, …; absent for spans that are internal to their service.
+    pub kind: Option<Check>,
+    /// The span's tags and those of its process, by name.
+    pub tags: IndexMap<String, Check>,
+    /// A service that has a span above it in the tree.
+    pub below: Option<Check>,
+    /// How many spans are like this.
+    pub count: Option<Check>,
+}
+
+/// Calls from one service to another.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkCheck {
+    /// The name of the service that calls.
+    pub parent: Check,
+    /// The name of the service that is called.
+    pub child: Check,
+    /// How often, in the traces of the last hour; at least once when absent.
+    #[serde(default)]
+    pub calls: Option<Check>,
+}
+
+/// The graph and the health of workloads, over the time before now.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KialiCheck {
+    /// How much time; 60 s when absent.
+    pub window: Span,
+    pub edges: Many<EdgeCheck>,
+    /// The health of workloads, `NAMESPACE/WORKLOAD`: `Healthy`, `Degraded`, `Failure`.
+    pub health: IndexMap<String, Check>,
+}
+
+impl Default for KialiCheck {
+    fn default() -> KialiCheck {
+        KialiCheck {
+            window: Span(std::time::Duration::from_mins(1)),
+            edges: Many::default(),
+            health: IndexMap::new(),
+        }
+    }
+}
+
+/// HTTP from one workload to another.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EdgeCheck {
+    /// `NAMESPACE/WORKLOAD`.
+    pub from: String,
+    /// `NAMESPACE/WORKLOAD`; what goes past the mesh is at `unknown/PassthroughCluster`.
+    pub to: String,
+    /// Requests per second; more than none when absent. `{present: false}`: there is no such edge.
+    #[serde(default)]
+    pub rate: Option<Check>,
+    /// How many percent failed; 4xx are failures too.
+    #[serde(default)]
+    pub errors: Option<Check>,
+    /// How many percent came by mutual TLS.
+    #[serde(default)]
+    pub mtls: Option<Check>,
+    /// `Healthy`, `Degraded` or `Failure`.
+    #[serde(default)]
+    pub health: Option<Check>,
 }
 
 /// What must be true of a reply; with `times`, of each.

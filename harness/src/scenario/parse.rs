@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::decode::decode;
-use super::document::{Ability, Bin, KillHow, Request, ScenarioDocument, StepDocument, Wait};
+use super::document::{
+    Ability, Bin, KialiCheck, KillHow, Request, ScenarioDocument, SpanCheck, StepDocument, TraceCheck, Wait,
+};
 use super::fault::{Fault, position, suggestion};
 use super::node::{Content, Node};
 use super::variables::{self, BUILT_IN};
@@ -219,6 +221,15 @@ impl Reader<'_> {
             Action::Wait(wait) => self.wait(node, wait),
             Action::Kill(kill) if kill.how == KillHow::Crash => self.needs(node, Ability::Crash),
             Action::Bin { bin, .. } => self.bin(node, bin),
+            Action::Trace { trace, .. } => {
+                self.needs(node, Ability::Jaeger);
+                self.trace(node.get("trace").unwrap_or(node), trace);
+            }
+            Action::Dependencies { .. } => self.needs(node, Ability::Jaeger),
+            Action::Kiali { kiali, .. } => {
+                self.needs(node, Ability::Kiali);
+                self.kiali(node.get("kiali").unwrap_or(node), kiali);
+            }
             _ => {}
         }
     }
@@ -311,6 +322,69 @@ impl Reader<'_> {
         }
     }
 
+    fn trace(&mut self, node: &Node, trace: &TraceCheck) {
+        let mut wrong = |place, message: &str, help: &str| {
+            self.faults.push(Fault::new(place, message).help(help));
+        };
+        if trace.id.is_some() == trace.service.is_some() {
+            wrong(
+                node.span.clone(),
+                "`trace` wants either `id` or `service`",
+                "`id` names the trace, `service` finds it",
+            );
+        }
+        if trace.id.is_some() && !trace.tags.is_empty() {
+            wrong(
+                place_of(node, "tags"),
+                "`tags` beside `id`",
+                "they find a trace of a `service`; of spans they go below `spans`",
+            );
+        }
+        if trace.caller.is_some() && !trace.unbroken {
+            wrong(
+                place_of(node, "caller"),
+                "`caller` without `unbroken`",
+                "it says where the trace may begin; add `unbroken: true`",
+            );
+        }
+        for (at, span) in trace.spans.0.iter().enumerate() {
+            let anything = SpanCheck { count: span.count.clone(), ..SpanCheck::default() };
+            if *span == anything {
+                let spans = node.get("spans").unwrap_or(node);
+                let place = spans.items().get(at).unwrap_or(spans).span.clone();
+                wrong(
+                    place,
+                    "a span without anything to know it by",
+                    "give `service`, `name`, `kind`, `tags` or `below`",
+                );
+            }
+        }
+        if trace.services.is_none() && trace.spans.0.is_empty() && !trace.unbroken {
+            wrong(
+                node.span.clone(),
+                "nothing is asked of this trace",
+                "give `services`, `spans` or `unbroken`",
+            );
+        }
+    }
+
+    fn kiali(&mut self, node: &Node, kiali: &KialiCheck) {
+        if kiali.edges.0.is_empty() && kiali.health.is_empty() {
+            let fault = Fault::new(node.span.clone(), "nothing is asked of Kiali");
+            self.faults.push(fault.help("give `edges` or `health`"));
+        }
+        let ends = kiali.edges.0.iter().flat_map(|edge| [("edges", &edge.from), ("edges", &edge.to)]);
+        for (field, name) in ends.chain(kiali.health.keys().map(|name| ("health", name))) {
+            if !name
+                .split_once('/')
+                .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+            {
+                let fault = Fault::new(place_of(node, field), format!("`{name}` names no workload"));
+                self.faults.push(fault.help("write `NAMESPACE/WORKLOAD`"));
+            }
+        }
+    }
+
     fn needs(&mut self, node: &Node, ability: Ability) {
         if !self.requires.contains(&ability) {
             let word = ability.word();
@@ -354,15 +428,30 @@ impl Reader<'_> {
     }
 }
 
-const ACTIONS: [&str; 14] = [
-    "apply", "delete", "annotate", "patch", "request", "traffic", "within", "wait", "scale", "restart",
-    "kill", "bin", "admin", "metric",
+const ACTIONS: [&str; 17] = [
+    "apply",
+    "delete",
+    "annotate",
+    "patch",
+    "request",
+    "traffic",
+    "within",
+    "wait",
+    "scale",
+    "restart",
+    "kill",
+    "bin",
+    "admin",
+    "metric",
+    "trace",
+    "dependencies",
+    "kiali",
 ];
 
 /// What may stand beside which actions.
 const BESIDE: [(&str, &[&str]); 5] = [
     ("expect", &["request", "admin"]),
-    ("eventually", &["request", "admin", "metric", "bin"]),
+    ("eventually", &["request", "admin", "metric", "bin", "trace", "dependencies", "kiali"]),
     ("capture", &["request", "admin"]),
     ("as", &["request", "traffic"]),
     ("steps", &["traffic", "within"]),
@@ -431,6 +520,12 @@ pub(super) fn action(document: StepDocument, children: Vec<Step>) -> Option<Acti
         Action::Admin { path, reply: Box::new(reply) }
     } else if let Some(metric) = document.metric {
         Action::Metric { metric, eventually }
+    } else if let Some(trace) = document.trace {
+        Action::Trace { trace: Box::new(trace), eventually }
+    } else if let Some(links) = document.dependencies {
+        Action::Dependencies { links: links.0, eventually }
+    } else if let Some(kiali) = document.kiali {
+        Action::Kiali { kiali: Box::new(kiali), eventually }
     } else {
         Action::Say(document.say?)
     })

@@ -174,22 +174,31 @@ fn merge(value: &mut Value, patch: &Value) {
 
 type Handler = fn(&Shared, &str, &str, Value) -> Response<Full<Bytes>>;
 
-/// Serves on a port of its own until the test ends.
 async fn serve(shared: Arc<Shared>, handler: Handler) -> SocketAddr {
+    serve_by(move |head, body| {
+        let accept = head.headers.get("accept").map(|value| value.to_str().unwrap());
+        handler(&shared, head.uri.path(), accept.unwrap_or(""), body)
+    })
+    .await
+}
+
+/// Serves on a port of its own until the test ends. A body that is no JSON is given as null.
+pub(crate) async fn serve_by(
+    handler: impl Fn(http::request::Parts, Value) -> Response<Full<Bytes>> + Send + Sync + 'static,
+) -> SocketAddr {
+    let handler = Arc::new(handler);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let shared = Arc::clone(&shared);
+            let handler = Arc::clone(&handler);
             let service = service_fn(move |request: Request<Incoming>| {
-                let shared = Arc::clone(&shared);
+                let handler = Arc::clone(&handler);
                 async move {
-                    let accept =
-                        request.headers().get("accept").map(|value| value.to_str().unwrap().to_owned());
-                    let path = request.uri().path().to_owned();
-                    let body = request.into_body().collect().await.unwrap().to_bytes();
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
                     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                    Ok::<_, Infallible>(handler(&shared, &path, accept.as_deref().unwrap_or(""), body))
+                    Ok::<_, Infallible>(handler(head, body))
                 }
             });
             tokio::spawn(

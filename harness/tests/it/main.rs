@@ -8,3 +8,4 @@ mod program;
 mod reports;
 mod repository;
 mod runs;
+mod tools;

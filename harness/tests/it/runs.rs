@@ -10,6 +10,7 @@ use harness::runner::dispatcher::Events;
 use harness::runner::event::{Event, Failure, Verdict, What};
 use harness::runner::{self, Selected, Settings};
 use harness::scenario::parse::parse;
+use harness::tools::Tools;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ impl Recorded {
         self.0.lock().iter().map(|event| event.what.clone()).collect()
     }
 
-    fn verdicts(&self) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let verdicts = self.events().into_iter().filter_map(|what| match what {
             What::ScenarioFinished { verdict, .. } => Some(verdict),
             _ => None,
@@ -40,7 +41,7 @@ impl Recorded {
         verdicts.collect()
     }
 
-    fn failure(&self) -> Failure {
+    pub(crate) fn failure(&self) -> Failure {
         let failure = self.events().into_iter().find_map(|what| match what {
             What::StepFailed { failure, .. } => Some(failure),
             _ => None,
@@ -67,12 +68,23 @@ pub(crate) struct Tried {
 }
 
 pub(crate) async fn run(shared: Arc<Shared>, selected: Vec<Selected>, stop: CancellationToken) -> Tried {
+    run_with(Tools::default(), shared, selected, stop).await
+}
+
+/// The same with tools that the environment doesn't have.
+pub(crate) async fn run_with(
+    tools: Tools,
+    shared: Arc<Shared>,
+    selected: Vec<Selected>,
+    stop: CancellationToken,
+) -> Tried {
     let folder = tempfile::tempdir().unwrap();
     let recorded = Recorded::default();
     let settings = Settings {
         run: "run".to_owned(),
         folder: folder.path().to_owned(),
         root: folder.path().to_owned(),
+        tools,
         keep: false,
     };
     let events = Events::new(vec![Box::new(recorded.clone())]);
