@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod admin;
+mod arbitrary;
 mod bypass;
 mod chart;
 mod controller;

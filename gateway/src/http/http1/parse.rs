@@ -71,7 +71,7 @@ pub fn request(bytes: &[u8], head: &mut RequestHead, limits: &HeadLimits) -> Res
         }
         Err(error) => return Err(refusal(error, bytes, limits)),
     };
-    check_sizes(bytes, length, parsed.headers, limits)?;
+    check_sizes(&bytes[..length], limits)?;
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(HeadError::Line);
     };
@@ -96,7 +96,7 @@ pub fn response(bytes: &[u8], head: &mut ResponseHead, limits: &HeadLimits) -> R
         Ok(Status::Partial) => return partial(bytes, limits),
         Err(error) => return Err(refusal(error, bytes, limits)),
     };
-    check_sizes(bytes, length, parsed.headers, limits)?;
+    check_sizes(&bytes[..length], limits)?;
     let (Some(status), Some(version)) = (parsed.code, parsed.version) else { return Err(HeadError::Line) };
     if !(100..=999).contains(&status) {
         return Err(HeadError::Line);
@@ -147,22 +147,16 @@ fn span(whole: &[u8], part: &[u8]) -> Span {
     Span { start: start as u32, length: part.len() as u32 }
 }
 
-fn check_sizes(
-    bytes: &[u8],
-    length: usize,
-    fields: &[httparse::Header<'_>],
-    limits: &HeadLimits,
-) -> Result<(), HeadError> {
+fn check_sizes(head: &[u8], limits: &HeadLimits) -> Result<(), HeadError> {
     // Nearly every head is shorter than any part of it may be.
-    if length <= limits.line.min(limits.field).min(limits.head) {
+    if head.len() <= limits.line.min(limits.field).min(limits.head) {
         return Ok(());
     }
-    let line = memchr::memchr(b'\n', bytes).unwrap_or(0);
-    if line > limits.line + 1 {
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    if lines.next().is_some_and(|line| line.len() > limits.line) {
         return Err(HeadError::LineTooLong);
     }
-    let too_large = |field: &httparse::Header<'_>| field.name.len() + field.value.len() + 2 > limits.field;
-    if length > limits.head || fields.iter().any(too_large) {
+    if head.len() > limits.head || lines.any(|line| line.len() > limits.field) {
         return Err(HeadError::TooLarge);
     }
     Ok(())
@@ -177,7 +171,7 @@ fn partial(bytes: &[u8], limits: &HeadLimits) -> Result<Parsed, HeadError> {
         return Err(HeadError::LineTooLong);
     }
     let last_line = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-    if bytes.len() > limits.head || bytes.len() - last_line > limits.field {
+    if bytes.len() > limits.head || bytes.len() - last_line > limits.field + 1 {
         return Err(HeadError::TooLarge);
     }
     Ok(Parsed::Partial)
@@ -296,6 +290,10 @@ mod tests {
         let field = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "x".repeat(9_000));
         assert_eq!(parsed(field.as_bytes()).unwrap_err(), HeadError::TooLarge);
         assert_eq!(parsed(&field.as_bytes()[..8_500]).unwrap_err(), HeadError::TooLarge);
+        // Blanks count whether the line is complete or not.
+        let blank = format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", " ".repeat(9_000));
+        assert_eq!(parsed(blank.as_bytes()).unwrap_err(), HeadError::TooLarge);
+        assert_eq!(parsed(&blank.as_bytes()[..8_500]).unwrap_err(), HeadError::TooLarge);
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
         assert_eq!(parsed(many.as_bytes()).unwrap_err(), HeadError::TooMany);
     }
