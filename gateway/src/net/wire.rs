@@ -42,6 +42,8 @@ pub struct Wire {
 pub enum WireError {
     /// The other side has closed.
     Closed,
+    /// It says that it has not looked at what it was sent. Only HTTP/2 can say so.
+    Refused,
     Io(io::Error),
     Head(HeadError),
     Chunk(ChunkError),

@@ -22,6 +22,8 @@ pub struct Failure {
 pub enum Progress {
     /// No byte of the request was sent: always safe to try elsewhere.
     NotSent,
+    /// The target says that it has not looked at the request: as safe.
+    Refused,
     /// Something was sent and no byte of an answer came: safe for idempotent requests whose body can be sent again.
     Sent,
     /// The answer had begun: never safe.

@@ -168,8 +168,12 @@ pub async fn request<D: Downstream>(
             }
             Err(failure) => failure,
         };
-        target.failed(failure.reason);
-        let was_stale = was_reused && failure.reason == Reason::UpstreamReset;
+        // A connection that had died in the pool says nothing about its target, and a refusal is no failure.
+        let refused = failure.progress == Progress::Refused;
+        let was_stale = was_reused && failure.reason == Reason::UpstreamReset && !refused;
+        if !was_stale && !refused {
+            target.failed(failure.reason);
+        }
         let repeatable = may_retry(exchange, &gathered, &failure);
         if let Some(last) = exchange.tries.last_mut() {
             // As in Kong an attempt that could not be followed by another for its method's sake has neither.
@@ -179,7 +183,6 @@ pub async fn request<D: Downstream>(
         if !repeatable || (left == 0 && !was_stale) {
             return Err(failure);
         }
-        // A connection that had died in the pool says nothing about its target.
         if !was_stale {
             left -= 1;
             tried.add(&target);
@@ -224,7 +227,7 @@ async fn choose_target(
 fn may_retry(exchange: &Exchange, gathered: &Gathered, failure: &Failure) -> bool {
     match failure.progress {
         _ if failure.is_clients() => false,
-        Progress::NotSent => true,
+        Progress::NotSent | Progress::Refused => true,
         Progress::Sent => gathered.complete && is_repeatable(exchange.request.method()),
         Progress::Answered => false,
     }
@@ -483,10 +486,19 @@ impl Attempt<'_> {
         // A reused connection that ends before it took anything was dead before we knew, and HTTP/2 tells.
         let untouched = self.reused && leg.bytes_out() == self.sent_before;
         let never_sent = untouched || matches!((leg, &error), (Leg::Http2(_), WireError::Closed));
-        let progress = if never_sent { Progress::NotSent } else { Progress::Sent };
+        let progress = match error {
+            // What was read of the body since is gone, and can't be sent again.
+            _ if sending.received > 0 => Progress::Sent,
+            WireError::Refused => Progress::Refused,
+            _ if never_sent => Progress::NotSent,
+            _ => Progress::Sent,
+        };
         match error {
             WireError::Closed => {
                 Failure::new(Reason::UpstreamReset, format!("{address} closed without an answer"), progress)
+            }
+            WireError::Refused => {
+                Failure::new(Reason::UpstreamReset, format!("{address} turned the request away"), progress)
             }
             WireError::Io(error) => {
                 Failure::new(Reason::UpstreamReset, format!("{address}: {error}"), progress)

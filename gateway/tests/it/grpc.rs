@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::support::dataplane::DataPlane;
-use crate::support::frames::{DATA, END_HEADERS, END_STREAM, End, Frames, HEADERS, field, frame};
+use crate::support::frames::{
+    DATA, END_HEADERS, END_STREAM, End, Frames, GOAWAY, HEADERS, RST_STREAM, field, frame,
+};
 use crate::support::origin::Origin;
 use crate::support::soon;
 
@@ -151,5 +153,92 @@ async fn a_service_that_comes_back_is_found_again() {
         frames.request(1, &call("/pkg.Service/Call"), Some(b"x")).await;
         assert_eq!(frames.end_of(1).await, End::Answered(200, b"x".to_vec()));
         soon("the call", seen.wait_for(|seen| seen.calls == round)).await.unwrap();
+    }
+}
+
+/// What a target does with a request.
+#[derive(Clone, Copy, PartialEq)]
+enum Move {
+    Answer,
+    /// `REFUSED_STREAM`: nothing was done.
+    Refuse,
+    /// Any other reset: something may have been done.
+    Reset,
+    /// Says that the request before was the last, and closes.
+    LeaveWithout,
+    /// Says that this request is the last, and closes without an answer to it.
+    LeaveAfter,
+}
+
+/// A target that makes these moves one after another, the last again and again. Tells how many requests it has seen.
+async fn target(moves: &'static [Move]) -> (SocketAddr, watch::Receiver<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, seen) = watch::channel(0);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut frames = Frames::accept(stream).await;
+            while let Some(stream) = frames.next_request().await {
+                let at = seen_before(&tell).min(moves.len() - 1);
+                match moves[at] {
+                    Move::Answer => {
+                        let head = [vec![0x88], field("content-type", "application/grpc")].concat();
+                        frames.send(&frame(HEADERS, END_HEADERS, stream, &head)).await;
+                        let trailers = field("grpc-status", "0");
+                        frames.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers)).await;
+                    }
+                    Move::Refuse => {
+                        frames.send(&frame(RST_STREAM, 0, stream, &7_u32.to_be_bytes())).await;
+                    }
+                    Move::Reset => {
+                        frames.send(&frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes())).await;
+                    }
+                    leave => {
+                        let last = if leave == Move::LeaveAfter { stream } else { stream.saturating_sub(2) };
+                        let payload = [last.to_be_bytes(), 0_u32.to_be_bytes()].concat();
+                        frames.send(&frame(GOAWAY, 0, 0, &payload)).await;
+                        break;
+                    }
+                }
+            }
+        }
+    });
+    (address, seen)
+}
+
+fn seen_before(tell: &watch::Sender<usize>) -> usize {
+    let mut before = 0;
+    tell.send_modify(|seen| {
+        before = *seen;
+        *seen += 1;
+    });
+    before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_target_has_not_looked_at_is_sent_again_and_nothing_else() {
+    use Move::{Answer, LeaveAfter, LeaveWithout, Refuse, Reset};
+    let answered = End::Answered(200, Vec::new());
+    let failed = End::Answered(0, Vec::new());
+    let cases: [(&str, &[Move], [&End; 2], usize); 5] = [
+        ("refused once", &[Answer, Refuse, Answer], [&answered, &answered], 3),
+        ("refused for ever", &[Answer, Refuse], [&answered, &failed], 7),
+        ("reset", &[Answer, Reset, Answer], [&answered, &failed], 2),
+        ("left before", &[Answer, LeaveWithout, Answer], [&answered, &answered], 3),
+        ("left after", &[Answer, LeaveAfter, Answer], [&answered, &failed], 2),
+    ];
+    for (name, moves, ends, requests) in cases {
+        let (address, seen) = target(moves).await;
+        let gateway = DataPlane::start_with(&config(address), &["--workers", "1"]).await;
+        let mut frames = Frames::connect(gateway.http()).await;
+        for (stream, end) in [1, 3].into_iter().zip(ends) {
+            frames.request(stream, &call("/pkg.Service/Call"), Some(b"x")).await;
+            let without_text = match frames.end_of(stream).await {
+                End::Answered(status, _) => End::Answered(status, Vec::new()),
+                other => other,
+            };
+            assert_eq!(without_text, *end, "{name}, request {stream}");
+        }
+        assert_eq!(*seen.borrow(), requests, "{name}");
     }
 }

@@ -77,6 +77,7 @@ const MAY_KNOW_ALL: &[&str] = &["app", "lib", "main"];
 const SEAMS: &[(&str, &[&str])] = &[
     ("kube", &["control", "controller", "source"]),
     ("k8s_openapi", &["controller", "objects", "source", "store", "translate"]),
+    ("h2", &["upstream/http2"]),
     ("hyper", &["net/http2", "proxy/http2", "upstream/http2"]),
     ("hyper_util", &["proxy/http2", "upstream/http2"]),
     ("axum", &["admin"]),

@@ -1,5 +1,6 @@
 //! One request over a shared connection: a head, two bodies, and the answer to come.
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -66,7 +67,7 @@ impl Call {
     /// Reads the head of the answer.
     ///
     /// # Errors
-    /// `Closed` if the target has not seen the request.
+    /// `Closed` if the target has not seen the request, `Refused` if it has not looked at it.
     pub fn poll_head(
         &mut self,
         context: &mut Context<'_>,
@@ -78,6 +79,7 @@ impl Call {
             Poll::Ready(Ok(response)) => response,
             // Nobody has seen a request that was not sent.
             Poll::Ready(Err(error)) if error.is_canceled() => return Poll::Ready(Err(WireError::Closed)),
+            Poll::Ready(Err(error)) if is_refusal(&error) => return Poll::Ready(Err(WireError::Refused)),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(WireError::Io(io::Error::other(error)))),
             Poll::Pending => {
                 return match deadline.check(context) {
@@ -101,11 +103,23 @@ impl Call {
     }
 }
 
+/// Whether the target has not processed the request: it refused the stream, or named an earlier one as its last
+/// (RFC 9113 §8.7).
+fn is_refusal(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        let refused = cause.is_reset() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        // The library gives a GOAWAY as the cause to streams behind its last one only.
+        cause.is_remote() && (refused || cause.is_go_away())
+    })
+}
+
 /// The head as hyper takes it.
 fn request(head: &[u8], scheme: &'static str) -> Result<http::Request<()>, String> {
     let mut parsed = RequestHead::default();
     // It is ours, so no limit of a client's applies.
-    let limits = HeadLimits { line: usize::MAX - 1, field: usize::MAX, head: usize::MAX, fields: usize::MAX };
+    let limits =
+        HeadLimits { line: usize::MAX - 1, field: usize::MAX - 1, head: usize::MAX, fields: usize::MAX };
     parse::request(head, &mut parsed, &limits).map_err(|error| error.to_string())?;
     let text = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
     let host = parsed.fields.get(Name::Host).unwrap_or_default();

@@ -89,6 +89,16 @@ impl Frames {
         Frames::connect_with(address, &[]).await
     }
 
+    /// The server's side of one.
+    pub(crate) async fn accept(mut stream: TcpStream) -> Frames {
+        let mut preface = [0; 24];
+        soon("preface", stream.read_exact(&mut preface)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut frames = Frames { stream, input: Vec::new() };
+        frames.send(&frame(SETTINGS, 0, 0, &[])).await;
+        frames
+    }
+
     /// With settings: pairs of number and value.
     pub(crate) async fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Frames {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -137,6 +147,20 @@ impl Frames {
             self.input.reserve(16 << 10);
             if !matches!(self.stream.read_buf(&mut self.input).await, Ok(count) if count > 0) {
                 return None;
+            }
+        }
+    }
+
+    /// The stream of the next request, as a server sees it; `None` at the end of the connection.
+    pub(crate) async fn next_request(&mut self) -> Option<u32> {
+        loop {
+            let next = self.read().await?;
+            match next.kind {
+                HEADERS => return Some(next.stream),
+                SETTINGS if next.flags & ACK == 0 => {
+                    self.send(&frame(SETTINGS, ACK, 0, &[])).await;
+                }
+                _ => {}
             }
         }
     }
