@@ -191,6 +191,7 @@ impl Running {
         let delay = self.settings.shutdown_delay;
         if !delay.is_zero() {
             tracing::info!("stopping: still accepting for {} s", delay.as_secs());
+            self.phase.send_replace(Phase::Leave);
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = hurry() => {}

@@ -195,6 +195,10 @@ pub struct LimitArgs {
     /// How long they are kept: shorter than targets keep theirs.
     #[arg(long, env = "KONG_UPSTREAM_KEEPALIVE_IDLE_TIMEOUT", default_value_t = 55, value_name = "SECONDS")]
     pub upstream_idle_timeout: u64,
+    /// Share of the requests to a service that may be sent again after a target may have begun to work on them, in
+    /// percent; ten in a second always may. Attempts that reached nobody don't count.
+    #[arg(long, default_value_t = 20, value_name = "PERCENT")]
+    pub max_retry_share: u32,
     /// Share of the memory limit from which requests are shed, in percent; 0 never.
     #[arg(long, default_value_t = 98, value_name = "PERCENT")]
     pub shed_at: u8,

@@ -128,6 +128,9 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
             return Err(format!("--{flag} {value}: expected bytes from 256 to 1048576"));
         }
     }
+    if limits.max_retry_share > 1_000 {
+        return Err(format!("--max-retry-share {}: expected percent from 0 to 1000", limits.max_retry_share));
+    }
     if limits.shed_at > 100 {
         return Err(format!("--shed-at {}: expected a percentage", limits.shed_at));
     }
@@ -168,6 +171,7 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
             idle_ms: seconds("upstream-idle-timeout", limits.upstream_idle_timeout)?,
             ..defaults.pool
         },
+        retry_share: limits.max_retry_share,
         http2: Http2Limits {
             streams: limits.max_streams,
             stream_window: limits.stream_window,

@@ -15,6 +15,7 @@ use crate::routing::{RouteRequest, Router};
 use crate::telemetry::stats::RouteStats;
 use crate::upstream::connect::UpstreamTls;
 use crate::upstream::group::{Endpoint, Group};
+use crate::upstream::retry_budget::RetryBudget;
 
 /// One generation, ready to serve.
 pub struct Snapshot {
@@ -46,6 +47,7 @@ pub struct CompiledService {
     pub service: Arc<Service>,
     pub place: Place,
     pub tls: Option<UpstreamTls>,
+    pub budget: Arc<RetryBudget>,
 }
 
 /// The targets of a service.

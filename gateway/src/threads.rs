@@ -28,6 +28,8 @@ const HOUSEKEEPING_MS: u64 = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Serve,
+    /// Take everything, and ask clients to go elsewhere with the next request.
+    Leave,
     /// Take no more, finish what is under way.
     Drain,
     /// Let go of everything.
@@ -195,18 +197,20 @@ impl Run {
             let mut phases = self.phases.clone();
             let closing = async move {
                 // An error means that nobody is left to tell us.
-                let _ = phases.wait_for(|phase| *phase > Phase::Serve).await;
+                let _ = phases.wait_for(|phase| *phase >= Phase::Drain).await;
             };
             accepting.push(tokio::task::spawn_local(listener::run(worker, socket, listen, tls, closing)));
         }
         let mut housekeeping = tokio::time::interval(Duration::from_millis(HOUSEKEEPING_MS));
+        let mut leaving = self.phases.clone();
         loop {
             tokio::select! {
-                changed = self.phases.wait_for(|phase| *phase > Phase::Serve) => {
+                changed = self.phases.wait_for(|phase| *phase >= Phase::Drain) => {
                     // Nobody left to tell us anything means that it is over.
                     if changed.is_err() { return Ok(()); }
                     break;
                 }
+                Ok(_) = leaving.wait_for(|phase| *phase >= Phase::Leave), if !worker.leaves() => worker.leave(),
                 _ = housekeeping.tick() => worker.tidy(),
             }
         }

@@ -9,3 +9,4 @@ pub mod health;
 pub mod http2;
 pub mod pool;
 pub mod probe;
+pub mod retry_budget;

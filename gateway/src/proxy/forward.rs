@@ -97,6 +97,8 @@ pub async fn request<D: Downstream>(
 ) -> Result<Answering, Failure> {
     let websocket = upgrade::wants_websocket(&exchange.request.fields);
     let gathered = gather(worker, exchange, down).await?;
+    let index = worker.counters.index;
+    service.budget.earn(index, worker.settings.retry_share);
     let mut tried = Tried::default();
     let mut left = service.service.retries;
     let mut last_failure = None;
@@ -182,6 +184,11 @@ pub async fn request<D: Downstream>(
         }
         if !repeatable || (left == 0 && !was_stale) {
             return Err(failure);
+        }
+        // A target that may have worked on it will have to again.
+        if failure.progress == Progress::Sent && !service.budget.spend(index, worker.deadlines.now_ms()) {
+            let detail = format!("{}; too many requests were sent again already", failure.detail);
+            return Err(Failure { detail: detail.into(), ..failure });
         }
         if !was_stale {
             left -= 1;

@@ -262,7 +262,7 @@ impl Http1 {
         self.wants_keep_alive
             && self.requests < limits.requests
             && age_ms < limits.age_ms
-            && !self.worker.drains()
+            && !self.worker.leaves()
             && self.worker.overload.level() == Level::Nothing
             && match (&self.body, self.announced) {
                 (BodyDecoder::Done, _) => true,

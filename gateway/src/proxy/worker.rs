@@ -53,6 +53,7 @@ pub struct Worker {
     spares: RefCell<Vec<Box<Exchange>>>,
     /// Records that log plugins were given, the oldest first.
     records: RefCell<VecDeque<Arc<Record>>>,
+    leaving: Cell<bool>,
     draining: Cell<bool>,
     date: RefCell<(u64, Rc<[u8]>)>,
 }
@@ -84,6 +85,8 @@ pub struct TrafficSettings {
     pub connection_limits: ConnectionLimits,
     pub timeouts: Timeouts,
     pub pool: PoolLimits,
+    /// Percent of a service's requests that may be sent again.
+    pub retry_share: u32,
     pub trust: Trust,
     pub http2: Http2Limits,
 }
@@ -193,6 +196,7 @@ impl Worker {
             live: RefCell::new(live),
             spares: RefCell::default(),
             records: RefCell::default(),
+            leaving: Cell::new(false),
             draining: Cell::new(false),
             date: RefCell::new((0, Rc::from([]))),
         })
@@ -235,8 +239,18 @@ impl Worker {
         self.shared.evict();
     }
 
+    /// Clients are to go elsewhere with their next request.
+    pub fn leave(&self) {
+        self.leaving.set(true);
+    }
+
+    pub fn leaves(&self) -> bool {
+        self.leaving.get()
+    }
+
     /// No further requests are wanted: connections end after the one under way.
     pub fn drain(&self) {
+        self.leaving.set(true);
         self.draining.set(true);
         self.deadlines.hurry(LAST_BEGINNING_MS);
     }

@@ -13,6 +13,7 @@ use crate::routing::Router;
 use crate::telemetry::stats::Stats;
 use crate::upstream::connect::{TlsWishes, UpstreamTls};
 use crate::upstream::group::{Endpoint, Group};
+use crate::upstream::retry_budget::RetryBudget;
 
 /// Compiles models; has what outlives them.
 pub struct Compiler {
@@ -35,11 +36,24 @@ impl Compiler {
         let groups = self.groups(&model, previous);
         let by_name: HashMap<&str, &Arc<Group>> =
             groups.iter().map(|group| (group.upstream.name.as_str(), group)).collect();
+        let known = previous.into_iter().flat_map(|snapshot| &snapshot.routes);
+        let budgets: HashMap<Uuid, &Arc<RetryBudget>> = known
+            .filter_map(|route| route.service.as_ref())
+            .map(|known| (known.service.id, &known.budget))
+            .collect();
         let services: HashMap<Uuid, Arc<CompiledService>> = model
             .services
             .values()
             .filter(|service| service.enabled)
-            .map(|service| (service.id, Arc::new(compile_service(service, &model, &by_name, &mut problems))))
+            .map(|service| {
+                let (place, tls) = place(service, &model, &by_name, &mut problems);
+                let budget = budgets.get(&service.id).map_or_else(
+                    || Arc::new(RetryBudget::new(self.stats.workers())),
+                    |budget| Arc::clone(budget),
+                );
+                let service = Arc::new(service.clone());
+                (service.id, Arc::new(CompiledService { service, place, tls, budget }))
+            })
             .collect();
         // Routes of a disabled service do not exist, as in Kong.
         let enabled = |id: &Uuid| services.contains_key(id);
@@ -90,12 +104,12 @@ impl Compiler {
     }
 }
 
-fn compile_service(
+fn place(
     service: &Service,
     model: &Model,
     groups: &HashMap<&str, &Arc<Group>>,
     problems: &mut Vec<Problem>,
-) -> CompiledService {
+) -> (Place, Option<UpstreamTls>) {
     let mut place = match groups.get(service.host.as_str()) {
         Some(group) => Place::Group(Arc::clone(group)),
         None => Place::Direct(Endpoint::new(&service.host, service.port)),
@@ -118,7 +132,7 @@ fn compile_service(
             }
         }
     }
-    CompiledService { service: Arc::new(service.clone()), place, tls }
+    (place, tls)
 }
 
 fn upstream_tls(service: &Service, model: &Model, place: &Place) -> Result<UpstreamTls, String> {

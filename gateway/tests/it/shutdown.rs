@@ -116,8 +116,36 @@ async fn during_the_delay_requests_are_still_taken() {
         }
     })
     .await;
-    assert_eq!(crate::support::client::get(http, "/").await.status, 200);
+    let response = crate::support::client::get(http, "/").await;
+    assert_eq!((response.status, response.header("connection").as_deref()), (200, Some("close")));
     enough.open();
+    soon("end of the gateway", stopping).await.unwrap();
+}
+
+/// Clients that use their connection until they are told to take another.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_no_request_is_lost_when_it_stops() {
+    let origin = Origin::start().await;
+    let gateway = DataPlane::start_with(&proxy_to(origin.address), &["--shutdown-delay", "2"]).await;
+    let http = gateway.http();
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        clients.spawn(async move {
+            let mut client = Client::connect(http).await;
+            loop {
+                let response = client.get("/").await;
+                assert_eq!(response.status, 200);
+                if response.header("connection").as_deref() == Some("close") {
+                    return client.rest().await;
+                }
+            }
+        });
+    }
+    origin.until("traffic", |seen| seen.messages.len() >= 200).await;
+    let stopping = tokio::spawn(gateway.stop());
+    for rest in soon("end of the clients", clients.join_all()).await {
+        assert_eq!(rest, b"");
+    }
     soon("end of the gateway", stopping).await.unwrap();
 }
 

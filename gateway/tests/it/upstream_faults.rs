@@ -1,6 +1,11 @@
 //! Upstreams that misbehave: what the client gets, that it can tell a cut answer from a whole one, and that nothing of
 //! it is left for the next request.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+
 use crate::support::client::Client;
 use crate::support::dataplane::{DataPlane, proxy_to};
 use crate::support::origin::{Act, Gate, Message, OK, Origin, answer};
@@ -195,10 +200,10 @@ async fn an_old_client_can_tell_a_cut_answer_from_a_whole_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_client_slows_the_upstream_down_and_not_the_memory() {
-    let written = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let written = Arc::new(AtomicUsize::new(0));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let counted = std::sync::Arc::clone(&written);
+    let counted = Arc::clone(&written);
     tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -207,11 +212,11 @@ async fn a_slow_client_slows_the_upstream_down_and_not_the_memory() {
         let _ =
             stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {ALL}\r\n\r\n").as_bytes()).await;
         let piece = vec![b'x'; 64 << 10];
-        while counted.load(std::sync::atomic::Ordering::Relaxed) < ALL {
+        while counted.load(Ordering::Relaxed) < ALL {
             if stream.write_all(&piece).await.is_err() {
                 return;
             }
-            counted.fetch_add(piece.len(), std::sync::atomic::Ordering::Relaxed);
+            counted.fetch_add(piece.len(), Ordering::Relaxed);
         }
         let _ = stream.read(&mut head).await;
     });
@@ -224,7 +229,7 @@ async fn a_slow_client_slows_the_upstream_down_and_not_the_memory() {
     soon("a standstill", async {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            let now = written.load(std::sync::atomic::Ordering::Relaxed);
+            let now = written.load(Ordering::Relaxed);
             if now == last {
                 break;
             }
@@ -249,13 +254,13 @@ async fn an_upload_goes_no_faster_than_the_upstream_takes_it() {
     let gateway = DataPlane::start(&proxy_to(origin.address)).await;
     let mut client = Client::connect(gateway.http()).await;
     client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {ALL}\r\n\r\n")).await;
-    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&sent);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
     let sending = tokio::spawn(async move {
         let piece = vec![b'x'; 64 << 10];
         for _ in 0..ALL / piece.len() {
             client.send(&piece).await;
-            counted.fetch_add(piece.len(), std::sync::atomic::Ordering::Relaxed);
+            counted.fetch_add(piece.len(), Ordering::Relaxed);
         }
         client.response().await
     });
@@ -263,7 +268,7 @@ async fn an_upload_goes_no_faster_than_the_upstream_takes_it() {
     soon("a standstill", async {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-            let now = sent.load(std::sync::atomic::Ordering::Relaxed);
+            let now = sent.load(Ordering::Relaxed);
             if now == last && now > 0 {
                 break;
             }
@@ -276,4 +281,63 @@ async fn an_upload_goes_no_faster_than_the_upstream_takes_it() {
     let response = soon("the answer", sending).await.unwrap();
     assert_eq!(response.status, 200);
     assert_eq!(origin.messages()[0].body.len(), ALL);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_that_answer_nothing_are_not_asked_much_more_than_targets_that_do() {
+    const REQUESTS: usize = 1_500;
+    let origin = Origin::with(|_| vec![Act::Close]).await;
+    let config = format!(
+        "services: [{{name: up, url: 'http://{}', retries: 5, routes: [{{name: all, paths: [/]}}]}}]",
+        origin.address
+    );
+    let gateway = DataPlane::start_with(&config, &["--workers", "1", "--max-retry-share", "20"]).await;
+    let began = std::time::Instant::now();
+    let mut client = Client::connect(gateway.http()).await;
+    for _ in 0..REQUESTS {
+        assert_eq!(client.get("/").await.status, 502);
+    }
+    // A thousand were saved up, a fifth is earned by the requests, ten in each second by time.
+    let by_time = 10 * (began.elapsed().as_secs() as usize + 2);
+    let asked = origin.seen().messages.len();
+    assert!(asked > REQUESTS + 1_000 && asked <= REQUESTS + 1_000 + REQUESTS / 5 + by_time, "{asked}");
+}
+
+/// One after another they go, whatever they are doing, and come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn targets_restart_in_turn_and_nobody_notices() {
+    let mut origins = vec![Origin::start().await, Origin::start().await, Origin::start().await];
+    let targets: Vec<String> =
+        origins.iter().map(|origin| format!("{{target: '{}'}},", origin.address)).collect();
+    let config = format!(
+        "services: [{{name: up, host: group, routes: [{{name: all, paths: [/]}}]}}]\n\
+         upstreams: [{{name: group, targets: [{}]}}]",
+        targets.concat()
+    );
+    let gateway = DataPlane::start(&config).await;
+    let (http, done) = (gateway.http(), Arc::new(AtomicBool::new(false)));
+    let mut clients = JoinSet::new();
+    for _ in 0..16 {
+        let done = Arc::clone(&done);
+        clients.spawn(async move {
+            let mut client = Client::connect(http).await;
+            while !done.load(Ordering::Relaxed) {
+                assert_eq!(client.get("/").await.status, 200);
+            }
+        });
+    }
+    for _ in 0..3 {
+        for _ in 0..3 {
+            let next = origins.remove(0);
+            next.until("traffic", |seen| seen.messages.len() >= 10).await;
+            let address = next.address;
+            next.end().await;
+            origins.push(Origin::at(address));
+        }
+    }
+    for origin in &origins {
+        origin.until("traffic", |seen| seen.messages.len() >= 10).await;
+    }
+    done.store(true, Ordering::Relaxed);
+    soon("end of the clients", clients.join_all()).await;
 }
