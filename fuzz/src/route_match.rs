@@ -68,7 +68,7 @@ fn winner(router: &Router, request: &RouteRequest<'_>) -> Option<Found> {
     let mut upstream = Vec::new();
     found.upstream_path(Some("/service"), request.path, Some(b"q")).write(&mut upstream);
     assert!(upstream.starts_with(b"/service"));
-    assert!(upstream.iter().all(|byte| byte.is_ascii_graphic()), "{}", upstream.escape_ascii());
+    assert!(upstream.iter().all(u8::is_ascii_graphic), "{}", upstream.escape_ascii());
     let prefix = found.stripped_prefix(request.path);
     assert!(prefix.is_none_or(|prefix| request.path.starts_with(prefix)));
     Some(Found { id: found.route.id, matched: found.matched.clone(), captures: found.captures.clone() })

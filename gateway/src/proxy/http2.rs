@@ -72,6 +72,11 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let deadline = worker.deadlines.register();
     let timeouts = worker.settings.timeouts;
+    let opened_ms = worker.deadlines.now_ms();
+    let is_used_up = |begun| {
+        let limits = &worker.settings.connection_limits;
+        begun >= limits.requests || worker.deadlines.now_ms().saturating_sub(opened_ms) >= limits.age_ms
+    };
     let (mut mode, mut since, mut ending, mut told) = (Mode::Busy, 0, false, false);
     poll_fn(|context| {
         if let Poll::Ready(result) = connection.as_mut().poll(context) {
@@ -89,7 +94,7 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
                 Mode::Busy => deadline.clear(),
                 Mode::Delivering(_) => deadline.set(timeouts.write_ms),
                 Mode::Idle if ending => deadline.set(FAREWELL_MS),
-                Mode::Idle if streams.any.get() => deadline.set(timeouts.keep_alive_ms),
+                Mode::Idle if streams.begun.get() > 0 => deadline.set(timeouts.keep_alive_ms),
                 Mode::Idle => deadline.set(timeouts.head_ms),
             }
         }
@@ -103,7 +108,7 @@ pub async fn serve(worker: Rc<Worker>, io: Rewind, client: Client) {
                 Mode::Idle if !ending => ending = true,
                 _ => return Poll::Ready(()),
             }
-        } else if !ending && (worker.drains() || streams.stalled.get()) {
+        } else if !ending && (worker.drains() || streams.stalled.get() || is_used_up(streams.begun.get())) {
             ending = true;
         } else {
             return Poll::Pending;
@@ -138,8 +143,8 @@ struct Streams {
     running: Cell<usize>,
     /// Bodies of answers that hyper has not sent completely.
     held: Cell<usize>,
-    /// There was one.
-    any: Cell<bool>,
+    /// Exchanges that have begun.
+    begun: Cell<u32>,
     /// The client takes nothing of an answer. hyper looks at no reset of ours while it waits for a window, so the
     /// connection has to go for the stream to go.
     stalled: Cell<bool>,
@@ -209,7 +214,7 @@ struct Leave(Rc<Streams>);
 impl Leave {
     fn after_joining(streams: Rc<Streams>) -> Leave {
         streams.running.set(streams.running.get() + 1);
-        streams.any.set(true);
+        streams.begun.set(streams.begun.get().saturating_add(1));
         Leave(streams)
     }
 }

@@ -21,7 +21,7 @@ enum Edit {
 }
 
 impl Edit {
-    fn apply(&self, at: &Index, bytes: &mut Vec<u8>) {
+    fn apply(&self, at: Index, bytes: &mut Vec<u8>) {
         if bytes.is_empty() {
             return;
         }
@@ -68,10 +68,14 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 /// Every seed, then as many inputs made from them.
 fn ask(target: &str, cases: u32, check: fn(&[u8])) {
     let seeds = seeds(target);
-    seeds.iter().for_each(|seed| check(seed));
+    for seed in &seeds {
+        check(seed);
+    }
     let edits = prop::collection::vec((any::<Index>(), edit()), 0..6);
     let edited = (prop::sample::select(seeds), edits).prop_map(|(mut bytes, edits)| {
-        edits.iter().for_each(|(at, edit)| edit.apply(at, &mut bytes));
+        for (at, edit) in &edits {
+            edit.apply(*at, &mut bytes);
+        }
         bytes
     });
     let anything = prop::collection::vec(any::<u8>(), 0..64);

