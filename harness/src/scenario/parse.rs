@@ -375,10 +375,8 @@ impl Reader<'_> {
         }
         let ends = kiali.edges.0.iter().flat_map(|edge| [("edges", &edge.from), ("edges", &edge.to)]);
         for (field, name) in ends.chain(kiali.health.keys().map(|name| ("health", name))) {
-            if !name
-                .split_once('/')
-                .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
-            {
+            let whole = |(namespace, name): (&str, &str)| !namespace.is_empty() && !name.is_empty();
+            if !name.split_once('/').is_some_and(whole) && variables::names(name).next().is_none() {
                 let fault = Fault::new(place_of(node, field), format!("`{name}` names no workload"));
                 self.faults.push(fault.help("write `NAMESPACE/WORKLOAD`"));
             }

@@ -23,7 +23,7 @@ fn every_scenario_file_is_fine() {
 
 #[test]
 fn every_manifest_is_readable() {
-    for folder in ["article", "bin", "crds", "gateway"] {
+    for folder in ["article", "bin", "crds", "gateway", "mesh"] {
         let objects = manifest::read(&root().join("manifests").join(folder)).unwrap();
         assert!(!objects.is_empty(), "{folder}");
     }

@@ -141,10 +141,59 @@ fn every_fault_has_its_place_and_a_hint() {
         ),
         ("- traffic: {requests: GET /}\n  steps: [{say: x}]", "4:13 `rate` is missing"),
         ("- admin: status", "4:10 a path begins with `/`; for example /status"),
+        (
+            "- trace: {id: a, unbroken: true}",
+            "4:3 this needs the ability `jaeger`; add it to `requires`, so that the scenario is told to be unsupported elsewhere: `requires: [jaeger]`",
+        ),
         ("- say: x\n  say: y", "5:3 `say` is given twice"),
         ("-\ta: x", "4:"),
     ];
     assert_first_faults(cases.map(|(steps, expected)| (file(steps), expected)));
+}
+
+#[test]
+fn questions_to_tools_are_judged() {
+    let cases = [
+        (
+            "- trace: {id: a, service: b, unbroken: true}",
+            "5:11 `trace` wants either `id` or `service`; `id` names the trace, `service` finds it",
+        ),
+        (
+            "- trace: {unbroken: true}",
+            "5:11 `trace` wants either `id` or `service`; `id` names the trace, `service` finds it",
+        ),
+        (
+            "- trace: {id: a, tags: {a: b}, unbroken: true}",
+            "5:25 `tags` beside `id`; they find a trace of a `service`; of spans they go below `spans`",
+        ),
+        (
+            "- trace: {id: a, spans: {service: b}, caller: c}",
+            "5:47 `caller` without `unbroken`; it says where the trace may begin; add `unbroken: true`",
+        ),
+        (
+            "- trace: {id: a, spans: [{service: b}, {count: 2}]}",
+            "5:41 a span without anything to know it by; give `service`, `name`, `kind`, `tags` or `below`",
+        ),
+        ("- trace: {id: a}", "5:11 nothing is asked of this trace; give `services`, `spans` or `unbroken`"),
+        ("- dependencies: {parent: a}", "5:18 `child` is missing"),
+        ("- kiali: {window: 10s}", "5:11 nothing is asked of Kiali; give `edges` or `health`"),
+        (
+            "- kiali: {health: {http-echo: Healthy}}",
+            "5:20 `http-echo` names no workload; write `NAMESPACE/WORKLOAD`",
+        ),
+        (
+            "- kiali: {edges: {from: '${run}', to: a/}}",
+            "5:19 `a/` names no workload; write `NAMESPACE/WORKLOAD`",
+        ),
+        (
+            "- kiali: {health: {a/b: Healthy}}\n  capture: {x: {header: y}}",
+            "6:3 `capture` beside `kiali`; it goes with request, admin",
+        ),
+    ];
+    assert_first_faults(cases.map(|(steps, expected)| {
+        let text = format!("format: scenario/v1\ntitle: t\nrequires: [jaeger, kiali]\nsteps:\n{steps}\n");
+        (text, expected)
+    }));
 }
 
 #[test]
