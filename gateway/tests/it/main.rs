@@ -18,6 +18,7 @@ mod prometheus;
 mod reload;
 mod remember;
 mod shutdown;
+mod sidecar;
 mod source;
 mod support;
 mod tracing;

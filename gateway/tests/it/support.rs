@@ -7,6 +7,7 @@ pub(crate) mod api;
 pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod dataplane;
+pub(crate) mod envoy;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod objects;

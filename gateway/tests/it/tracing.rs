@@ -15,7 +15,7 @@ use crate::support::soon;
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
 
 /// A collector that takes everything.
-async fn collector() -> Origin {
+pub(crate) async fn collector() -> Origin {
     Origin::with(|_| {
         answer(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 2\r\n\r\n\n\0")
     })
@@ -23,7 +23,7 @@ async fn collector() -> Origin {
 }
 
 /// The spans it has, once there are so many.
-async fn spans(collector: &Origin, count: usize) -> Vec<Span> {
+pub(crate) async fn spans(collector: &Origin, count: usize) -> Vec<Span> {
     let decoded = |message: &Message| ExportTraceServiceRequest::decode(&*message.body).unwrap();
     let all = |messages: &[Message]| -> Vec<Span> {
         let resources = messages.iter().flat_map(|message| decoded(message).resource_spans);
@@ -46,7 +46,7 @@ fn attributes(span: &Span) -> BTreeMap<String, String> {
     span.attributes.iter().map(pair).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let width = 2 * bytes.len();
     let number = bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
     format!("{number:0width$x}")
