@@ -65,6 +65,9 @@ pub struct Problem {
     /// What the gateway does meanwhile.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub effect: String,
+    /// The object is served as it is written; what it lacks shows only with what the gateway can't see.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advice: bool,
 }
 
 /// An object and the version of it that is meant.

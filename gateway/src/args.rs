@@ -229,6 +229,11 @@ pub struct KubernetesArgs {
     /// Domain of the cluster, for Services that are addressed by name.
     #[arg(long, env = "CONTROLLER_CLUSTER_DOMAIN", default_value = "", value_name = "DOMAIN")]
     pub cluster_domain: String,
+    /// Connections to backends pass an Istio sidecar: report routes that leave under a Host that its mesh doesn't know. Takes
+    /// what the injector writes into the pod's annotation `sidecar.istio.io/status`; without it there is no sidecar.
+    #[arg(long, env = "SIDECAR_STATUS", hide_env_values = true, value_parser = sidecar, default_value = "off")]
+    #[arg(value_name = "on|off|STATUS")]
+    pub sidecar: bool,
 }
 
 /// How requests are traced. Environment names are those of OpenTelemetry, and of Kong where its plugin is concerned.
@@ -317,6 +322,15 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// The annotation is JSON that names what was injected, and absent, so empty, where nothing was.
+fn sidecar(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "" => Ok(false),
+        status if status.starts_with('{') => Ok(true),
+        word => switch(word).map_err(|_| "expected on, off, or the value of the annotation".to_owned()),
+    }
+}
+
 /// How this instance calls itself: `POD_NAME`, else the host's name.
 pub fn instance_name() -> Option<String> {
     std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()).or_else(|| {
@@ -329,4 +343,25 @@ pub fn instance_name() -> Option<String> {
 pub fn pod() -> Option<(String, String)> {
     let value = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     Some((value("POD_NAMESPACE")?, value("POD_NAME")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_is_known_by_what_its_injector_writes() {
+        for (text, expected) in [
+            ("", false),
+            ("off", false),
+            ("on", true),
+            (
+                r#"{"initContainers":["istio-init","istio-proxy"],"containers":null,"revision":"default"}"#,
+                true,
+            ),
+        ] {
+            assert_eq!(sidecar(text), Ok(expected), "{text}");
+        }
+        assert!(sidecar("injected").unwrap_err().contains("the annotation"));
+    }
 }

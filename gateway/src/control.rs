@@ -121,6 +121,7 @@ fn controller(
                 ingress_class: args.ingress_class.clone(),
                 cluster_domain: (!domain.is_empty()).then(|| domain.to_owned()),
                 drain_support: false,
+                beside_sidecar: args.sidecar,
             },
             publish_addresses: args.publish_status_address.clone(),
             publish_service: args.publish_service.as_deref().and_then(split),

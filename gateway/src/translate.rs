@@ -12,6 +12,7 @@ mod class;
 mod consumers;
 mod endpoints;
 mod ingress;
+mod mesh_host;
 mod names;
 mod paths;
 mod plugin_settings;
@@ -46,6 +47,8 @@ pub struct TranslateSettings {
     pub cluster_domain: Option<String>,
     /// Keep terminating pods as targets of weight 0, so that sticky requests may still reach them.
     pub drain_support: bool,
+    /// Connections to backends pass the sidecar of a mesh.
+    pub beside_sidecar: bool,
 }
 
 /// The data plane's own judgement: settings are checked by the code that will run them.
@@ -156,6 +159,7 @@ pub fn translate(
     let mut pairs = certificates::Pairs::new(remembered);
     let services = services::build(&context, &drafts, &mut pairs, &mut out.model, &mut problems);
     let routes = routes::build(&drafts, &services, &mut out.model, &mut problems);
+    mesh_host::report(&context, &routes, &services, &out.model, &mut problems);
     out.serving = routes.iter().map(|route| route.ingress.clone()).collect();
     certificates::build(&context, &ingresses, &mut pairs, &mut out.model, &mut problems);
     let consumers = consumers::build(&context, &mut out, &mut problems);

@@ -24,7 +24,7 @@ which server-side apply refuses with words that don't say where it came from.
 {{- end -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- if or (hasKey $own .name) (has .name (list "POD_NAME" "POD_NAMESPACE")) -}}
+{{- if or (hasKey $own .name) (has .name (list "POD_NAME" "POD_NAMESPACE" "SIDECAR_STATUS")) -}}
 {{- fail (printf "extraEnv: %s has a value of its own in this chart; see README.md" .name) -}}
 {{- end -}}
 {{- end -}}
@@ -36,6 +36,11 @@ which server-side apply refuses with words that don't say where it came from.
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
+# Written by the injector; empty where there is no mesh.
+- name: SIDECAR_STATUS
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.annotations['sidecar.istio.io/status']
 {{- range $name, $value := $own }}
 - name: {{ $name }}
   value: {{ $value | quote }}

@@ -20,7 +20,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Response {
     let (logs, spans) = (admin.environment.log_totals(), admin.environment.span_totals());
     let exposition = Exposition {
         totals: admin.totals(),
-        problems: published.problems.len(),
+        problems: published.problems.iter().filter(|problem| !problem.advice).count(),
         connections_refused: admin.stats.connections_refused(),
         log_entries: vec![
             ("sent", logs.sent),

@@ -89,5 +89,6 @@ pub(super) fn problem(problem: &model::Problem) -> Problem {
         field: problem.field.clone(),
         message: problem.message.clone(),
         effect: problem.effect.clone(),
+        advice: problem.advice,
     }
 }

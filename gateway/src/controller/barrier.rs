@@ -75,6 +75,7 @@ impl Barrier {
             field: String::new(),
             message: reason.clone(),
             effect: "what was read before still serves".to_owned(),
+            advice: false,
         })
     }
 }

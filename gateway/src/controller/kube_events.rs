@@ -26,6 +26,8 @@ use crate::store::Store;
 /// The name Kong's controller speaks under.
 const COMPONENT: &str = "kong-client";
 const TRANSLATION_FAILED: &str = "KongConfigurationTranslationFailed";
+/// Kong has no word for it.
+const ADVICE: &str = "KongConfigurationAdvice";
 const APPLY_FAILED: &str = "KongConfigurationApplyFailed";
 const SUCCEEDED: &str = "KongConfigurationSucceeded";
 
@@ -68,7 +70,8 @@ impl Plan {
             let uid = store.meta(&object)?.uid.clone();
             Some(Warning { object, uid, reason, message: message(problem) })
         };
-        let translation = problems.iter().filter_map(|problem| warning(problem, TRANSLATION_FAILED));
+        let reason = |problem: &Problem| if problem.advice { ADVICE } else { TRANSLATION_FAILED };
+        let translation = problems.iter().filter_map(|problem| warning(problem, reason(problem)));
         let compilation = published.problems.iter().filter_map(|problem| warning(problem, APPLY_FAILED));
         Plan { warnings: translation.chain(compilation).collect(), generation: published.generation }
     }

@@ -174,7 +174,7 @@ impl Work {
     /// Every problem is logged once while it lasts.
     fn log_news(&mut self, problems: BTreeSet<Problem>) {
         for problem in problems.difference(&self.shown) {
-            let Problem { origin, field, message, effect } = problem;
+            let Problem { origin, field, message, effect, .. } = problem;
             warn!(object = %origin, field, effect, "{message}");
         }
         for problem in self.shown.difference(&problems) {

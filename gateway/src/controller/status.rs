@@ -70,6 +70,7 @@ pub(super) fn problems(store: &Store, settings: &ControllerSettings) -> Option<P
         field: String::new(),
         message: "there is no such Service; it is the one whose address Ingresses should show".to_owned(),
         effect: "the status of Ingresses shows no address".to_owned(),
+        advice: false,
     })
 }
 

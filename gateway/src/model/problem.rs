@@ -14,4 +14,6 @@ pub struct Problem {
     pub message: String,
     /// What the gateway does meanwhile.
     pub effect: String,
+    /// The object is served as it is written; what it lacks shows only with what the gateway can't see.
+    pub advice: bool,
 }

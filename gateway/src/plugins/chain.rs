@@ -196,6 +196,7 @@ impl Instance {
                     field: "config".to_owned(),
                     message: detail.clone(),
                     effect: "requests in the plugin's scope are refused with 500".to_owned(),
+                    advice: false,
                 };
                 (Instance::broken(source, Some(entry), detail), Some(problem))
             }

@@ -127,6 +127,7 @@ fn place(
                     field: String::new(),
                     message: cause.clone(),
                     effect: "requests to the service are answered with 502".to_owned(),
+                    advice: false,
                 });
                 place = Place::Broken(cause);
             }
@@ -167,5 +168,6 @@ fn refusal(certificate: &Certificate, cause: String) -> Problem {
         field: String::new(),
         message: cause,
         effect: "its server names get another certificate".to_owned(),
+        advice: false,
     }
 }

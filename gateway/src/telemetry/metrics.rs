@@ -127,7 +127,7 @@ impl Collector for Exposition {
             (names::CONNECTIONS, "Open client connections", totals.connections_open),
             (names::IN_FLIGHT, "Exchanges under way", totals.exchanges_in_flight),
             (names::GENERATION, "The configuration that serves", totals.generation),
-            (names::PROBLEMS, "Problems in the configuration", self.problems as u64),
+            (names::PROBLEMS, "Problems in the configuration, besides advice", self.problems as u64),
         ] {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             metric.encode_gauge(&(value as i64))?;

@@ -18,6 +18,7 @@ impl Problems {
             field: fault.field.clone(),
             message: fault.message.clone(),
             effect: fault.effect.clone(),
+            advice: false,
         });
         let mut problems = Problems(of_source.collect());
         for unreadable in store.unreadable() {
@@ -41,12 +42,23 @@ impl Problems {
         message: impl Into<String>,
         effect: impl Into<String>,
     ) {
-        self.0.insert(Problem {
-            origin: Origin::new(object.to_string()),
-            field: field.into(),
-            message: message.into(),
-            effect: effect.into(),
-        });
+        self.insert(object, field.into(), message.into(), effect.into(), false);
+    }
+
+    /// Says of an object that is served what the gateway can't see to be well.
+    pub(super) fn advise(
+        &mut self,
+        object: &ObjectKey,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        effect: impl Into<String>,
+    ) {
+        self.insert(object, field.into(), message.into(), effect.into(), true);
+    }
+
+    fn insert(&mut self, object: &ObjectKey, field: String, message: String, effect: String, advice: bool) {
+        let origin = Origin::new(object.to_string());
+        self.0.insert(Problem { origin, field, message, effect, advice });
     }
 
     pub(super) fn into_sorted(self) -> Vec<Problem> {

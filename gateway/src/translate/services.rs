@@ -213,14 +213,16 @@ fn host_header(values: &Values<'_>, problems: &mut Problems) -> Option<String> {
     Some(host.to_owned())
 }
 
-/// The Service's own address where that is asked for, else its pods.
-fn targets(context: &Context<'_>, object: &KubeService, key: &ObjectKey, port: &Port) -> Vec<Target> {
+/// Whether it is the Service's own name that is sent to, not its pods.
+pub(super) fn is_sent_to_itself(context: &Context<'_>, object: &KubeService) -> bool {
     let annotations = object.metadata.annotations.as_ref();
-    let asked = annotations
-        .and_then(|all| all.get(annotations::SERVICE_UPSTREAM))
-        .is_some_and(|value| value == "true");
+    let asked = annotations.and_then(|all| all.get(annotations::SERVICE_UPSTREAM));
+    context.parameters.service_upstream || asked.is_some_and(|value| value == "true")
+}
+
+fn targets(context: &Context<'_>, object: &KubeService, key: &ObjectKey, port: &Port) -> Vec<Target> {
     let one = |host: String| vec![Target { host, port: port.number, weight: WEIGHT }];
-    if asked || context.parameters.service_upstream {
+    if is_sent_to_itself(context, object) {
         let domain = context.settings.cluster_domain.as_ref().filter(|domain| !domain.is_empty());
         let domain = domain.map_or(String::new(), |domain| format!(".{domain}"));
         return one(format!("{}.{}.svc{domain}", key.name, key.namespace));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gateway::controller::{ControllerSettings, Offer};
 use gateway::model::{Origin, Problem};
-use gateway::translate::Checks;
+use gateway::translate::{Checks, TranslateSettings};
 use serde_json::{Value, json};
 
 use crate::support::api::Api;
@@ -237,6 +237,7 @@ async fn what_cannot_be_compiled_is_not_programmed() {
         field: "config".to_owned(),
         message: "no such counter store".to_owned(),
         effect: "requests are answered 500".to_owned(),
+        advice: false,
     }]);
     api.put(ingress("b", ""));
     let shown = api.until_object(&limit, "refusal", |object| programmed(object)["status"] == "False").await;
@@ -295,6 +296,18 @@ async fn the_author_of_a_fault_gets_an_event() {
     until_event(&api, "KongConfigurationTranslationFailed", "nowhere-else").await;
     assert_eq!(api.asked("POST /api/v1/namespaces/echo/events").len(), 2);
     assert!(api.asked("PATCH /api/v1/namespaces/echo/events").is_empty());
+}
+
+#[tokio::test]
+async fn a_host_that_the_mesh_does_not_know_is_said_as_advice() {
+    let api = cluster();
+    api.put(ingress("a", ""));
+    let translate = TranslateSettings { beside_sidecar: true, ..settings().translate };
+    let plane =
+        ControlPlane::start_with(&api, ControllerSettings { translate, ..settings() }, watch_settings());
+    let event = until_event(&api, "KongConfigurationAdvice", "konghq.com/preserve-host").await;
+    assert_eq!(event["involvedObject"]["name"], "a");
+    plane.recorder.until_offer("it serves all the same", |offer| has_route(offer, "a")).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Each case folder: objects in, model and problems out, in whatever order the objects arrive.
 //!
 //! `objects.yaml` is what `kubectl apply -f` would take. Run with `INSTA_UPDATE=always` after a change that is
-//! meant to change what is recorded, and read the difference.
+//! meant to change what is recorded, and read the difference. Cases whose name begins with `mesh-` are translated as
+//! beside a sidecar.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use gateway::model::Problem;
 use gateway::source::{Change, directory};
 use gateway::store::Store;
 use gateway::translate::{Remembered, TranslateSettings, Translation, translate};
@@ -14,7 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::support::checks::checks;
 
 pub(crate) fn settings() -> TranslateSettings {
-    TranslateSettings { ingress_class: "kong".to_owned(), cluster_domain: None, drain_support: false }
+    TranslateSettings {
+        ingress_class: "kong".to_owned(),
+        cluster_domain: None,
+        drain_support: false,
+        beside_sidecar: false,
+    }
 }
 
 /// What a folder of objects says, as the directory source reads it.
@@ -31,8 +38,10 @@ pub(crate) async fn changes_of(folder: &Path) -> Vec<Change> {
     changes
 }
 
-fn translated(store: &Store) -> Translation {
-    translate(store, &Remembered::default(), &settings(), &checks())
+fn translated(case: &Path, store: &Store) -> Translation {
+    let beside_sidecar = case.file_name().unwrap().to_str().unwrap().starts_with("mesh-");
+    let settings = TranslateSettings { beside_sidecar, ..settings() };
+    translate(store, &Remembered::default(), &settings, &checks())
 }
 
 fn cases() -> Vec<PathBuf> {
@@ -51,8 +60,9 @@ fn report(translation: &Translation) -> String {
     let mut out = String::new();
     for problem in &translation.problems {
         let field = if problem.field.is_empty() { String::new() } else { format!(" {}", problem.field) };
-        writeln!(out, "{}{field}\n    {}\n    -> {}", problem.origin, problem.message, problem.effect)
-            .unwrap();
+        let advice = if problem.advice { " (advice)" } else { "" };
+        let Problem { origin, message, effect, .. } = problem;
+        writeln!(out, "{origin}{field}{advice}\n    {message}\n    -> {effect}").unwrap();
     }
     for (key, verdict) in &translation.verdicts {
         let (status, reason) = (verdict.programmed.status(), verdict.programmed.reason());
@@ -70,7 +80,7 @@ async fn each_case_gives_what_is_recorded() {
         for change in changes_of(&case).await {
             store.apply(change);
         }
-        let translation = translated(&store);
+        let translation = translated(&case, &store);
         let mut settings = insta::Settings::clone_current();
         settings.set_snapshot_path(&case);
         settings.set_prepend_module_to_snapshot(false);
@@ -110,7 +120,7 @@ async fn the_order_of_arrival_never_shows() {
             for change in changes {
                 store.apply(change);
             }
-            let translation = translated(&store);
+            let translation = translated(&case, &store);
             let seen = (translation.model, translation.problems, translation.verdicts);
             match &expected {
                 None => expected = Some(seen),

@@ -129,7 +129,7 @@ pub struct Apply {
     pub objects: Vec<Value>,
     /// Fields to set, by object and JSON pointer: what differs from the files, for everyone to see.
     pub set: IndexMap<String, IndexMap<String, Value>>,
-    /// Problems that the gateways must report about these objects. Without it any problem is a failure.
+    /// Problems that the gateways must report about these objects. Without it any problem but advice is a failure.
     pub problems: Vec<ProblemCheck>,
 }
 

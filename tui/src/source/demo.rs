@@ -278,6 +278,7 @@ impl Demo {
             message: "expected a number greater than 0, found -5; give the requests allowed per minute"
                 .to_owned(),
             effect: "the routes that use it answer 500".to_owned(),
+            advice: false,
         };
         self.ready.push_back(FeedMessage::Config(ConfigChange {
             at_ms: self.now_ms,
