@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod fake;
+mod helm;
 mod local;
 mod program;
 mod reports;
