@@ -107,5 +107,51 @@ mod tests {
         assert_eq!(of("10.0.0.1:5", &trust, &["1.1.1.1, 10.9.9.9"]), "1.1.1.1");
         assert_eq!(of("10.0.0.1:5", &trust, &["unknown, 10.9.9.9"]), "10.9.9.9");
         assert_eq!(of("10.0.0.1:5", &trust, &["10.1.1.1, 10.9.9.9"]), "10.1.1.1");
+        // A dual-stack socket shows an IPv4 peer in another guise.
+        assert_eq!(of("[::ffff:10.0.0.1]:5", &trust, &["1.1.1.1"]), "1.1.1.1");
+        assert_eq!(of("10.0.0.1:5", &trust, &["1.1.1.1, ::ffff:10.9.9.9"]), "1.1.1.1");
+        let many = "9.9.9.9, ".repeat(2_000) + "1.1.1.1, 10.9.9.9";
+        assert_eq!(of("10.0.0.1:5", &trust, &[&many]), "1.1.1.1");
+    }
+
+    /// Whatever is no address ends the search: what stands left of it is nobody's word.
+    #[test]
+    fn only_addresses_are_addresses() {
+        let trust = Trust {
+            peers: vec!["10.0.0.0/8".parse().unwrap()],
+            header: "X-Forwarded-For".to_owned(),
+            recursive: true,
+        };
+        let of = |line: &str| client("10.0.0.1:5", &trust, &trust.header, &[line]).to_string();
+        for (token, address) in [
+            ("1.2.3.4:5678", "1.2.3.4"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:DB8::1", "2001:db8::1"),
+            (" 1.2.3.4 ", "1.2.3.4"),
+            // These are IPv6, whatever is embedded in them.
+            ("64:ff9b::a00:1", "64:ff9b::a00:1"),
+            ("2002:a00:1::", "2002:a00:1::"),
+        ] {
+            assert_eq!(of(token), address, "{token}");
+        }
+        for token in [
+            "0177.0.0.1",
+            "0x7f.1",
+            "127.1",
+            "2130706433",
+            "1.2.3.256",
+            "1.2.3.4.5",
+            "unknown",
+            "_hidden",
+            "\"[::1]\"",
+            "fe80::1%eth0",
+            "fe80::1%25eth0",
+            "1.2.3.4:99999",
+            "a.test",
+        ] {
+            assert_eq!(of(token), "10.0.0.1", "{token}");
+            assert_eq!(of(&format!("6.6.6.6, {token}, 10.9.9.9")), "10.9.9.9", "{token}");
+        }
     }
 }

@@ -8,12 +8,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use gateway::model::Problem;
+use gateway::objects::{Kind, Object};
 use gateway::source::{Change, directory};
 use gateway::store::Store;
 use gateway::translate::{Remembered, TranslateSettings, Translation, translate};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::checks::checks;
+use crate::support::objects::{ingress, service};
 
 pub(crate) fn settings() -> TranslateSettings {
     TranslateSettings {
@@ -89,6 +92,96 @@ async fn each_case_gives_what_is_recorded() {
             insta::assert_json_snapshot!("model", translation.model);
             insta::assert_snapshot!("problems", report(&translation));
         });
+    }
+}
+
+/// Strings that mean something to a shell, a template, a header, a path or a YAML file.
+const HOSTILE: &[&str] = &[
+    "}",
+    "{",
+    "$(id)",
+    "${HOME}",
+    "#",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "\n",
+    "\r\nX-Injected: 1",
+    "\0",
+    ",",
+    ";",
+    "..",
+    "/../",
+    "%0d%0a",
+    "{{ .Values }}",
+    "<script>",
+    "- a: b\n",
+    "!!python/object:x",
+    "\u{202e}",
+    "~",
+    "~(",
+    "*",
+    "'||'",
+    "null",
+    "true",
+    "1e999",
+];
+
+/// What an object says changes nothing but what comes of it.
+#[tokio::test]
+async fn hostile_text_stays_within_its_object() {
+    const ANNOTATIONS: &[&str] = &[
+        "konghq.com/plugins",
+        "konghq.com/strip-path",
+        "konghq.com/preserve-host",
+        "konghq.com/protocols",
+        "konghq.com/methods",
+        "konghq.com/headers.x-a",
+        "konghq.com/snis",
+        "konghq.com/host-aliases",
+        "konghq.com/rewrite",
+        "konghq.com/regex-prefix",
+        "konghq.com/regex-priority",
+        "konghq.com/https-redirect-status-code",
+        "konghq.com/request-buffering",
+        "konghq.com/tags",
+        "konghq.com/path",
+        "konghq.com/override",
+        "nonsense/nonsense",
+    ];
+    let route = |translation: &Translation, name: &str| {
+        let name = format!("echo.{name}.one..80");
+        translation.model.routes.values().find(|route| route.name.as_deref() == Some(&name)).cloned()
+    };
+    let beside = |hostile: Option<Value>| {
+        let mut store = Store::default();
+        let objects = [(Kind::Service, service("echo", "one")), (Kind::Ingress, ingress("good", ""))];
+        for (kind, value) in objects.into_iter().chain(hostile.map(|value| (Kind::Ingress, value))) {
+            store.apply(Change::Applied(Object::read(kind, value).unwrap()));
+        }
+        translated(&store)
+    };
+    let good = route(&beside(None), "good");
+    assert!(good.is_some());
+    for text in HOSTILE {
+        let long = text.repeat(2_000);
+        for text in [*text, &*long] {
+            for annotation in ANNOTATIONS {
+                let mut hostile = ingress("hostile", "");
+                hostile["metadata"]["annotations"] = json!({*annotation: text});
+                let seen = beside(Some(hostile));
+                assert_eq!(route(&seen, "good"), good, "{annotation}: {}", text.escape_debug());
+            }
+            for pointer in ["/spec/rules/0/http/paths/0/path", "/spec/rules/0/host", "/spec/ingressClassName"]
+            {
+                let mut hostile = ingress("hostile", "");
+                hostile["spec"]["rules"][0]["host"] = json!("a.test");
+                *hostile.pointer_mut(pointer).unwrap() = json!(text);
+                let seen = beside(Some(hostile));
+                assert_eq!(route(&seen, "good"), good, "{pointer}: {}", text.escape_debug());
+            }
+        }
     }
 }
 
