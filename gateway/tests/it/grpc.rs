@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::support::dataplane::DataPlane;
 use crate::support::frames::{
-    DATA, END_HEADERS, END_STREAM, End, Frames, GOAWAY, HEADERS, RST_STREAM, field, frame,
+    DATA, END_HEADERS, END_STREAM, End, Frames, GOAWAY, HEADERS, PING, RST_STREAM, field, frame,
 };
 use crate::support::origin::Origin;
 use crate::support::soon;
@@ -168,6 +168,8 @@ enum Move {
     LeaveWithout,
     /// Says that this request is the last, and closes without an answer to it.
     LeaveAfter,
+    /// Sends pings and nothing else.
+    Flood,
 }
 
 /// A target that makes these moves one after another, the last again and again. Tells how many requests it has seen.
@@ -193,6 +195,11 @@ async fn target(moves: &'static [Move]) -> (SocketAddr, watch::Receiver<usize>) 
                     Move::Reset => {
                         frames.send(&frame(RST_STREAM, 0, stream, &2_u32.to_be_bytes())).await;
                     }
+                    Move::Flood => {
+                        let pings = frame(PING, 0, 0, &[0; 8]).repeat(100);
+                        while frames.send(&pings).await {}
+                        break;
+                    }
                     leave => {
                         let last = if leave == Move::LeaveAfter { stream } else { stream.saturating_sub(2) };
                         let payload = [last.to_be_bytes(), 0_u32.to_be_bytes()].concat();
@@ -217,15 +224,16 @@ fn seen_before(tell: &watch::Sender<usize>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_target_has_not_looked_at_is_sent_again_and_nothing_else() {
-    use Move::{Answer, LeaveAfter, LeaveWithout, Refuse, Reset};
+    use Move::{Answer, Flood, LeaveAfter, LeaveWithout, Refuse, Reset};
     let answered = End::Answered(200, Vec::new());
     let failed = End::Answered(0, Vec::new());
-    let cases: [(&str, &[Move], [&End; 2], usize); 5] = [
+    let cases: [(&str, &[Move], [&End; 2], usize); 6] = [
         ("refused once", &[Answer, Refuse, Answer], [&answered, &answered], 3),
         ("refused for ever", &[Answer, Refuse], [&answered, &failed], 7),
         ("reset", &[Answer, Reset, Answer], [&answered, &failed], 2),
         ("left before", &[Answer, LeaveWithout, Answer], [&answered, &answered], 3),
         ("left after", &[Answer, LeaveAfter, Answer], [&answered, &failed], 2),
+        ("flooded", &[Flood, Answer], [&failed, &answered], 2),
     ];
     for (name, moves, ends, requests) in cases {
         let (address, seen) = target(moves).await;
