@@ -160,7 +160,7 @@ async fn hostile_text_stays_within_its_object() {
         for (kind, value) in objects.into_iter().chain(hostile.map(|value| (Kind::Ingress, value))) {
             store.apply(Change::Applied(Object::read(kind, value).unwrap()));
         }
-        translated(&store)
+        translate(&store, &Remembered::default(), &settings(), &checks())
     };
     let good = route(&beside(None), "good");
     assert!(good.is_some());

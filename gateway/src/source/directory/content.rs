@@ -1,9 +1,10 @@
 //! What the files of a folder say, compared with what they said before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -39,7 +40,7 @@ struct File {
 
 /// One object's made-up history.
 struct Known {
-    value: Value,
+    value: Arc<Value>,
     version: u64,
     generation: i64,
 }
@@ -86,7 +87,8 @@ impl Content {
     }
 
     fn read(&mut self, paths: &[PathBuf], faults: &mut Vec<Fault>) {
-        self.files.retain(|path, _| paths.contains(path));
+        let present: HashSet<&PathBuf> = paths.iter().collect();
+        self.files.retain(|path, _| present.contains(path));
         for path in paths {
             let shown = self.shown(path);
             match text(path) {
@@ -115,10 +117,10 @@ impl Content {
             })
             .collect();
         let mut places: HashMap<ObjectKey, String> = HashMap::new();
-        let files = std::mem::take(&mut self.files);
-        for (path, file) in &files {
+        let mut files = std::mem::take(&mut self.files);
+        for (path, file) in &mut files {
             let shown = self.shown(path);
-            for entry in &file.entries {
+            for entry in &mut file.entries {
                 self.take(entry, &format!("{shown}:{}", entry.line), &mut places, &mut listings, faults);
             }
         }
@@ -137,7 +139,7 @@ impl Content {
 
     fn take(
         &mut self,
-        entry: &Entry,
+        entry: &mut Entry,
         place: &str,
         places: &mut HashMap<ObjectKey, String>,
         listings: &mut BTreeMap<Kind, Listing>,
@@ -175,11 +177,11 @@ impl Content {
         places.insert(key.clone(), place.to_owned());
         let (version, generation) = self.version_of(key, value);
         let Some(listing) = listings.get_mut(&key.kind) else { return };
-        match &entry.thing {
+        match &mut entry.thing {
             Thing::Object { object, .. } => {
-                let mut object = object.clone();
-                stamp(&mut object, version, generation);
-                listing.objects.push(object);
+                stamp(object, version, generation);
+                // Everybody who has it shares it.
+                listing.objects.push(object.clone());
             }
             Thing::Unreadable { key, error, meta, .. } => {
                 let mut meta = meta.clone();
@@ -192,19 +194,19 @@ impl Content {
     }
 
     /// The made-up version of an object: a new one when its content is new.
-    fn version_of(&mut self, key: &ObjectKey, value: &Value) -> (u64, i64) {
+    fn version_of(&mut self, key: &ObjectKey, value: &Arc<Value>) -> (u64, i64) {
         match self.known.get_mut(key) {
-            Some(known) if known.value == *value => {}
+            Some(known) if known.value == *value => known.value = Arc::clone(value),
             Some(known) => {
                 self.version += 1;
                 let (version, generation) = (self.version, known.generation + 1);
-                *known = Known { value: value.clone(), version, generation };
+                *known = Known { value: Arc::clone(value), version, generation };
             }
             None => {
                 self.version += 1;
                 self.known.insert(
                     key.clone(),
-                    Known { value: value.clone(), version: self.version, generation: 1 },
+                    Known { value: Arc::clone(value), version: self.version, generation: 1 },
                 );
             }
         }
@@ -241,8 +243,12 @@ fn file_fault(shown: &str, line: u64, message: &str, has_old: bool) -> Fault {
 }
 
 fn stamp(object: &mut Object, version: u64, generation: i64) {
+    let version = Some(version.to_string());
+    if object.meta().resource_version == version && object.meta().generation == Some(generation) {
+        return;
+    }
     object.change_meta(|meta| {
-        meta.resource_version = Some(version.to_string());
+        meta.resource_version = version;
         meta.generation = Some(generation);
     });
 }

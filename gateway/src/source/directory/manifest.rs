@@ -1,6 +1,8 @@
 //! A document of a file to an object: what an API server would do on its way in. Lists are taken apart,
 //! namespaces filled in or cleared, plain text of Secrets encoded, unknown fields pointed out.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,12 +24,12 @@ pub(super) enum Thing {
     Object {
         key: ObjectKey,
         object: Object,
-        value: Value,
+        value: Arc<Value>,
         /// Paths of fields that mean nothing.
         unknown: Vec<String>,
     },
     /// An object of a known kind that is not of its shape.
-    Unreadable { key: ObjectKey, meta: Box<ObjectMeta>, error: String, value: Value },
+    Unreadable { key: ObjectKey, meta: Box<ObjectMeta>, error: String, value: Arc<Value> },
     /// Not an object that can be taken, and why.
     Refused(String),
 }
@@ -146,7 +148,7 @@ fn read(key: ObjectKey, value: Value) -> Thing {
             if let Ok(understood) = object.to_value() {
                 unknown_fields(&value, &understood, "", &mut unknown);
             }
-            Thing::Object { key, object, value, unknown }
+            Thing::Object { key, object, value: Arc::new(value), unknown }
         }
         Err(error) => {
             let meta = value.get("metadata").cloned().unwrap_or_default();
@@ -155,7 +157,7 @@ fn read(key: ObjectKey, value: Value) -> Thing {
                 namespace: Some(key.namespace.clone()).filter(|namespace| !namespace.is_empty()),
                 ..ObjectMeta::default()
             });
-            Thing::Unreadable { key, meta: Box::new(meta), error: error.to_string(), value }
+            Thing::Unreadable { key, meta: Box::new(meta), error: error.to_string(), value: Arc::new(value) }
         }
     }
 }
