@@ -151,6 +151,9 @@ fn written(span: &Span) -> Value {
     if span.parent != 0 {
         fields.insert("parentSpanId".to_owned(), json!(format!("{:016x}", span.parent)));
     }
+    if span.flags != 0 {
+        fields.insert("flags".to_owned(), json!(span.flags));
+    }
     fields.insert("name".to_owned(), json!(span.operation()));
     if span.kind.number() != 0 {
         fields.insert("kind".to_owned(), json!(span.kind.number()));

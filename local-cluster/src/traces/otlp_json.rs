@@ -50,6 +50,7 @@ fn read(span: &Value, resource: &Arc<Resource>, scope: &Arc<Scope>) -> Result<Sp
         id: id(&span["spanId"], 16)? as u64,
         parent: id(&span["parentSpanId"], 16)? as u64,
         trace_state: text(&span["traceState"]),
+        flags: u32::try_from(number(&span["flags"])?).map_err(|error| format!("flags: {error}"))?,
         name: text(&span["name"]),
         kind: Kind::of_number(named(&span["kind"], KINDS)?),
         start: number(&span["startTimeUnixNano"])?,

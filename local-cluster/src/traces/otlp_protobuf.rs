@@ -98,6 +98,7 @@ fn read(bytes: &[u8]) -> Result<Span, Fault> {
                     }
                 }
             }
+            (16, Field::Number(flags)) => span.flags = flags.try_into().unwrap_or_default(),
             _ => {}
         }
     }
@@ -266,6 +267,7 @@ mod tests {
             [&[7 << 3 | 1][..], &5_u64.to_le_bytes()].concat(),
             field(9, &key_value("n", &[3 << 3, 42])),
             field(15, &[3 << 3, 2]),
+            [&[0x85, 0x01][..], &769_u32.to_le_bytes()].concat(),
         ]
         .concat();
         let scope_spans = [field(1, &field(1, b"scope")), field(2, &span)].concat();
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!((read.name.as_str(), read.kind, read.start), ("GET /", Kind::Server, 5));
         assert_eq!(read.attributes, [("n".to_owned(), Attribute::Int(42))]);
         assert_eq!((read.resource.service.as_str(), read.scope.name.as_str()), ("echo", "scope"));
-        assert_eq!(read.status, Status::Error);
+        assert_eq!((read.status, read.flags), (Status::Error, 769));
     }
 
     #[test]

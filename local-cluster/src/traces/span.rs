@@ -77,6 +77,8 @@ pub(super) struct Span {
     /// 0 for a root.
     pub(super) parent: u64,
     pub(super) trace_state: String,
+    /// Whether it was sampled, and whether its parent is in another process, as OTLP has it.
+    pub(super) flags: u32,
     pub(super) name: String,
     pub(super) kind: Kind,
     pub(super) start: u64,

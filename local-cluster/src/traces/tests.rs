@@ -29,7 +29,8 @@ fn export() -> Value {
     server["status"] = json!({"code": 2, "message": "refused"});
     server["events"] = json!([{"timeUnixNano": "2000000", "name": "exception", "attributes": [text("exception.type", "Refused")]}]);
     let client = span("00000000000000a2", "00000000000000a1", "GET", 3, "2000000", "8000000");
-    let echo = span("00000000000000e1", "00000000000000a2", "GET /", 2, "3000000", "7000000");
+    let mut echo = span("00000000000000e1", "00000000000000a2", "GET /", 2, "3000000", "7000000");
+    echo["flags"] = json!(769);
     let resource =
         |service: &str| json!({"attributes": [text("service.name", service), text("service.version", "1")]});
     json!({"resourceSpans": [

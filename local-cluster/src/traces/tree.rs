@@ -11,7 +11,8 @@ pub(super) struct Placed<'a> {
     pub(super) warnings: Vec<String>,
 }
 
-/// Every span after the one that called it; those with the same caller in the order of their ids, as Jaeger has it.
+/// Every span after the one that called it; those with the same caller in the order in which they came. (Jaeger has
+/// them in the order in which they came, whoever called: a caller often comes last.)
 pub(super) fn in_call_order(spans: &[Span]) -> Vec<Placed<'_>> {
     let by_id: HashMap<u64, &Span> = spans.iter().map(|span| (span.id, span)).collect();
     let caller =
@@ -25,16 +26,14 @@ pub(super) fn in_call_order(spans: &[Span]) -> Vec<Placed<'_>> {
         }
     }
     // The next to be placed is taken from the end.
-    let last_first = |spans: &mut Vec<&Span>| spans.sort_by_key(|span| std::cmp::Reverse(span.id));
-    last_first(&mut roots);
+    roots.reverse();
     let mut placed = Vec::new();
     let mut next = roots;
     while let Some(span) = next.pop() {
         placed.push(Placed { span, warnings: warnings(span, caller(span)) });
         // Taken out, so that spans that share an id don't have their callees twice.
-        let mut own = callees.remove(&span.id).unwrap_or_default();
-        last_first(&mut own);
-        next.extend(own);
+        let own = callees.remove(&span.id).unwrap_or_default();
+        next.extend(own.into_iter().rev());
     }
     // Spans that call each other in a circle have no root.
     let mut left: Vec<&Span> = callees.into_values().flatten().collect();
@@ -101,7 +100,7 @@ mod tests {
             span(9, 8, 5, 6),
         ];
         let order: Vec<_> = in_call_order(&spans).iter().map(|placed| placed.span.id).collect();
-        assert_eq!(order, [1, 2, 3, 4, 9]);
+        assert_eq!(order, [1, 3, 4, 2, 9]);
     }
 
     #[test]
