@@ -140,11 +140,12 @@ impl Told {
         });
         let (innermost, failure) = failed.clone().max_by_key(|(step, _)| step.number.matches('.').count())?;
         let mut failure = failure.clone();
-        failure.hints.extend(
-            failed
-                .filter(|(step, _)| step.number != innermost.number)
-                .flat_map(|(_, around)| around.hints.clone()),
-        );
+        // What is around a step fails for its reason, and has its hints too.
+        for hint in failed.flat_map(|(_, around)| &around.hints) {
+            if !failure.hints.contains(hint) {
+                failure.hints.push(hint.clone());
+            }
+        }
         Some((innermost, failure))
     }
 }

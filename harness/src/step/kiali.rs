@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::until_met;
 use crate::environment::Observer;
+use crate::expect::Miss;
 use crate::expect::check::judge_text;
 use crate::expect::graph::judge_graph;
 use crate::runner::context::Context;
@@ -35,8 +36,9 @@ pub(super) async fn kiali(
         for (name, wanted) in &check.health {
             let (namespace, workload) = split(name);
             let health = kiali::workload(&url, namespace, workload, check.window.0).await?;
-            misses.extend(judge_text(&format!("the health of {name}"), wanted, Some(&health.status)));
-            seen.push(format!("{name} is {}", health.status));
+            let missed = judge_text(&format!("the health of {name}"), wanted, Some(&health.status));
+            misses.extend(missed.into_iter().map(|miss| Miss { got: health.to_string(), ..miss }));
+            seen.push(format!("{name} is {health}"));
         }
         Ok((misses, seen.join(", ")))
     })

@@ -35,6 +35,19 @@ pub struct Edge {
 pub struct Health {
     /// `Healthy`, `Degraded`, `Failure`, `NotReady`, `NA`.
     pub status: String,
+    /// Whether requests were counted. Without a sidecar none are, and a workload that runs is healthy.
+    pub counted: bool,
+}
+
+impl std::fmt::Display for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let how = if self.counted {
+            ""
+        } else {
+            ", which only says that it runs: none of its requests were counted"
+        };
+        write!(f, "{}{how}", self.status)
+    }
 }
 
 /// The graph of all workloads in these namespaces, over the time before now.
@@ -89,9 +102,11 @@ pub async fn workload(
         window.as_secs().max(1)
     );
     let (status, answer) = ask("Kiali", url, &path).await?;
-    let found = good(status, &answer)?.pointer("/health/status/status").and_then(Value::as_str);
-    let status = found.ok_or_else(|| format!("Kiali says nothing of the health of {namespace}/{name}"))?;
-    Ok(Health { status: status.to_owned() })
+    let health = &good(status, &answer)?["health"];
+    let status = health.pointer("/status/status").and_then(Value::as_str);
+    let status = status.ok_or_else(|| format!("Kiali says nothing of the health of {namespace}/{name}"))?;
+    let requests = |way: &str| health["requests"][way].as_object().is_some_and(|all| !all.is_empty());
+    Ok(Health { status: status.to_owned(), counted: requests("inbound") || requests("outbound") })
 }
 
 fn good(status: u16, answer: &Value) -> Result<&Value, String> {

@@ -273,7 +273,7 @@ async fn a_mesh_that_is_not_as_it_should_be_is_told_of() {
         [
             ("kong-istio/kong-istio-kong → echo/http-echo-v1: percent of failures is 0", "29.6"),
             ("kong-istio/kong-istio-kong → echo/http-echo-v1: health is `Healthy`", "`Failure`"),
-            ("the health of echo/http-echo-v1 is `Healthy`", "`Failure`"),
+            ("the health of echo/http-echo-v1 is `Healthy`", "Failure"),
         ]
     );
     assert_eq!(failure.hints, [format!("Kiali is at {}", kiali.url)]);
@@ -282,6 +282,16 @@ async fn a_mesh_that_is_not_as_it_should_be_is_told_of() {
     let [(expected, got)] = told(&failure)[..] else { panic!("{failure:?}") };
     assert_eq!(expected, "an edge echo/http-echo-v1 → echo/http-echo-v2");
     assert!(got.contains("kong-istio/kong-istio-kong → echo/http-echo-v1 (3.98/s)"), "{got}");
+    // What a workload without a sidecar was seen to give.
+    let mut idle: Value = serde_json::from_str(&recorded("kiali-workload.json")).unwrap();
+    idle["health"]["requests"] = serde_json::json!({"healthAnnotations": {}, "inbound": {}, "outbound": {}});
+    idle["health"]["status"] = serde_json::json!({"errorRatio": -1, "status": "Healthy"});
+    let alone =
+        FakeTool::start("", &[("/api/namespaces/echo/workloads/http-echo-v1", 200, idle.to_string())]).await;
+    let failure =
+        ask_kiali(&alone.url, "- kiali: {health: {echo/http-echo-v1: Failure}}").await.recorded.failure();
+    let only = "Healthy, which only says that it runs: none of its requests were counted";
+    assert_eq!(told(&failure), [("the health of echo/http-echo-v1 is `Failure`", only)]);
     let unknown = ask_kiali(&kiali.url, "- kiali: {health: {echo/nosuch: Healthy}}").await.recorded.failure();
     assert_eq!(unknown.message, "kiali: Kiali answered 404: Workload.Kiali \"nosuch\" not found");
 }
