@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failed, provider};
 use crate::cli::KeepArgs;
 use crate::environment::up::{Claim, State};
-use crate::environment::{Environment, Run, Told};
+use crate::environment::{Environment, Observer, Run, Told};
 use crate::project;
 use crate::runner::{INTERRUPTED, PASSED, UNAVAILABLE};
 use crate::signals::stop_token;
@@ -66,6 +66,7 @@ async fn keep_up(
         kubeconfig: environment.kubeconfig().to_owned(),
         http: environment.gateway().http,
         https: environment.gateway().https,
+        jaeger: environment.observer(Observer::Jaeger).await.ok(),
         since: jiff::Timestamp::now().to_string(),
     };
     claim.announce(&state)?;

@@ -91,8 +91,12 @@ fn usage(state: &State) -> String {
     let kubeconfig = state.kubeconfig.display();
     let http = state.http;
     let url = if http.port() == 80 { format!("http://{}", http.ip()) } else { format!("http://{http}") };
+    let jaeger =
+        state.jaeger.as_ref().map(|jaeger| format!("traces      {jaeger}/api/traces?service=kong\n"));
+    let jaeger = jaeger.unwrap_or_default();
     format!(
         "gateway     {url}\n\
+         {jaeger}\
          kubeconfig  {kubeconfig}\n\
          \n\
          Next, as in the article:\n\

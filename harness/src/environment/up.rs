@@ -25,6 +25,9 @@ pub struct State {
     pub kubeconfig: PathBuf,
     pub http: SocketAddr,
     pub https: SocketAddr,
+    /// Where traces are asked for, if anywhere.
+    #[serde(default)]
+    pub jaeger: Option<String>,
     /// RFC 3339, UTC.
     pub since: String,
 }
@@ -132,6 +135,7 @@ mod tests {
             kubeconfig: "/k".into(),
             http: address,
             https: address,
+            jaeger: None,
             since: "now".to_owned(),
         };
         claim.announce(&state).unwrap();
