@@ -75,6 +75,32 @@ fn a_scenario_passes_and_leaves_nothing() {
 }
 
 #[test]
+fn scenarios_of_the_mesh_run_as_far_as_a_machine_without_one_goes() {
+    let Some(target) = target() else { return };
+    let (code, told) = harness(target.path(), &["scenarios", "mesh"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("2 passed, 3 unsupported of 5 scenarios"), "{told}");
+    assert!(told.contains("needs mesh: a cluster with Istio") && told.contains("needs kiali: "), "{told}");
+    assert_eq!(leftovers(target.path()), [""; 0]);
+}
+
+#[test]
+fn a_jaeger_of_ones_own_is_asked_instead() {
+    let Some(target) = target() else { return };
+    let file = target.path().join("links.yaml");
+    let text = "format: scenario/v1\ntitle: Links\nrequires: [jaeger]\nsteps:\n- dependencies: {parent: a, child: b}\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let (code, told) = harness(target.path(), &["scenarios", file]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("got: 0; no service calls another"), "{told}");
+    let (code, told) = harness(target.path(), &["scenarios", file, "--jaeger", "http://127.0.0.1:9"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("Jaeger at http://127.0.0.1:9: failed to connect"), "{told}");
+    assert_eq!(leftovers(target.path()), [""; 0]);
+}
+
+#[test]
 fn a_failure_leaves_its_evidence_without_secrets() {
     let Some(target) = target() else { return };
     let file = target.path().join("wrong.yaml");

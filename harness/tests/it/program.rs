@@ -52,6 +52,8 @@ fn wrong_usage_is_2() {
     expect(path, &["traffic", "nonsense here"], 2, &["is no request"]);
     expect(path, &["traffic", "--to", "nowhere"], 2, &["expected an address with a port"]);
     expect(path, &["apply", "-f", "none.yaml"], 2, &["failed to read none.yaml"]);
+    expect(path, &["scenarios", "--jaeger", "https://jaeger"], 2, &["`https://jaeger` is HTTPS"]);
+    expect(path, &["scenarios", "--otlp", "http://127.0.0.1:4318"], 2, &["--jaeger <URL>"]);
     expect(path, &[], 2, &["Usage"]);
 }
 
