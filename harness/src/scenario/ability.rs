@@ -19,9 +19,14 @@ impl Ability {
             }
             Ability::Crash => "an environment that runs containers itself: `--env local`, kind or k3d",
             Ability::Mesh => "a cluster with Istio: `--env kind` or `--env k3d`, which install it",
-            Ability::Jaeger => "`--env local`, or a cluster with Jaeger: `--env kind` or `--env k3d`",
-            Ability::Prometheus | Ability::Kiali => {
-                "a cluster with Istio and its add-ons: `--env kind` or `--env k3d`, which install them"
+            Ability::Jaeger => {
+                "`--env local`, or a cluster with Jaeger: `--env kind` or `--env k3d`; or yours, by `--jaeger URL`"
+            }
+            Ability::Prometheus => {
+                "a cluster with Istio and its add-ons: `--env kind` or `--env k3d`; or yours, by `--prometheus URL`"
+            }
+            Ability::Kiali => {
+                "a cluster with Istio and its add-ons: `--env kind` or `--env k3d`; or yours, by `--kiali URL`"
             }
         }
     }
