@@ -180,6 +180,10 @@ pub struct LimitArgs {
     /// In so long some of a request's body has to come.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub body_timeout: u64,
+    /// In so long a request has to come whole, however steadily it comes; 0 is no limit, which uploads and streams of
+    /// messages need.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub request_timeout: u64,
     /// In so long the client has to take some of an answer.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub write_timeout: u64,

@@ -162,6 +162,10 @@ fn traffic(limits: &LimitArgs, workers: usize, trust: Trust) -> Result<TrafficSe
         timeouts: Timeouts {
             head_ms: seconds("header-timeout", limits.header_timeout)?,
             body_ms: seconds("body-timeout", limits.body_timeout)?,
+            request_ms: match limits.request_timeout {
+                0 => 0,
+                some => seconds("request-timeout", some)?,
+            },
             write_ms: seconds("write-timeout", limits.write_timeout)?,
             least_rate: limits.min_rate,
             keep_alive_ms: seconds("keep-alive-timeout", limits.keep_alive_timeout)?,

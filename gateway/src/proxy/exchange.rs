@@ -170,8 +170,9 @@ impl<D: Downstream> Reply<'_, D> {
             return Ok(());
         }
         let limit = self.exchange.body_limit;
+        let age_ms = self.exchange.elapsed_us(self.worker.now_us()) / 1_000;
         let (bytes, complete) =
-            forward::read_body(self.worker, self.down, BODY_SIGHT + 1, true, limit).await?;
+            forward::read_body(self.worker, self.down, BODY_SIGHT + 1, true, limit, age_ms).await?;
         if !complete {
             let detail = "a plugin needs the whole body and it is too long to be held";
             return Err(Failure::new(Reason::BodyTooLarge, detail, Progress::NotSent));

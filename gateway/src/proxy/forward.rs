@@ -68,6 +68,8 @@ pub struct Sending {
     since: u64,
     /// Bytes of the body that have come from the client.
     received: u64,
+    /// When the request began, in the worker's milliseconds.
+    began_ms: u64,
 }
 
 /// The side that has to do something next.
@@ -83,6 +85,8 @@ struct Gathered {
     framing: Framing,
     /// There is nothing more to come.
     complete: bool,
+    /// When the request began, in the worker's milliseconds.
+    began_ms: u64,
 }
 
 /// Brings the request to a target of the route's service.
@@ -251,44 +255,49 @@ async fn gather<D: Downstream>(
     exchange: &mut Exchange,
     down: &mut D,
 ) -> Result<Gathered, Failure> {
+    let announced = down.announced();
+    if exchange.body.is_none() && matches!(announced, Announced::Nothing) {
+        return Ok(Gathered { bytes: Bytes::new(), framing: Framing::None, complete: true, began_ms: 0 });
+    }
+    let age_ms = exchange.elapsed_us(worker.now_us()) / 1_000;
+    let began_ms = worker.deadlines.now_ms().saturating_sub(age_ms);
     if let Some(body) = exchange.body.take() {
         let framing = Framing::Length(body.len() as u64);
-        return Ok(Gathered { bytes: body, framing, complete: down.body_done() });
+        return Ok(Gathered { bytes: body, framing, complete: down.body_done(), began_ms });
     }
-    let announced = down.announced();
     let framing = match announced {
-        Announced::Nothing => {
-            return Ok(Gathered { bytes: Bytes::new(), framing: Framing::None, complete: true });
-        }
+        Announced::Nothing => Framing::None,
         Announced::Known(length) => Framing::Length(length),
         Announced::Unknown => Framing::Chunked,
     };
     if matches!(announced, Announced::Known(length) if length > BUFFERED as u64) {
-        return Ok(Gathered { bytes: Bytes::new(), framing, complete: false });
+        return Ok(Gathered { bytes: Bytes::new(), framing, complete: false, began_ms });
     }
     // Without buffering what has come already is taken, and nothing waited for.
     // Nothing waits for the end of a stream of messages either.
     let streams = exchange.matched.as_ref().is_some_and(Matched::speaks_grpc);
     let waits = !streams && exchange.route().is_some_and(|route| route.request_buffering);
     let limit = exchange.body_limit;
-    let (bytes, complete) = Box::pin(read_body(worker, down, BUFFERED, waits, limit)).await?;
+    let (bytes, complete) = Box::pin(read_body(worker, down, BUFFERED, waits, limit, age_ms)).await?;
     let framing = if complete { Framing::Length(bytes.len() as u64) } else { framing };
-    Ok(Gathered { bytes: bytes.into(), framing, complete })
+    Ok(Gathered { bytes: bytes.into(), framing, complete, began_ms })
 }
 
 /// Reads the request's body until it is complete or `most` bytes have come, or as much as is there already. Says
-/// whether it is complete.
+/// whether it is complete. The request began `age_ms` ago.
 pub async fn read_body<D: Downstream>(
     worker: &Worker,
     down: &mut D,
     most: usize,
     waits: bool,
     limit: Option<u64>,
+    age_ms: u64,
 ) -> Result<(Vec<u8>, bool), Failure> {
     let mut bytes = Vec::new();
     let timeouts = worker.settings.timeouts;
+    let began_ms = worker.deadlines.now_ms().saturating_sub(age_ms);
     let mut since = 0;
-    down.deadline().set(timeouts.body_ms);
+    down.deadline().set(timeouts.patience_ms(age_ms));
     poll_fn(|context| {
         if down.invite_body(context).is_err() || matches!(down.poll_flush(context), Poll::Ready(Err(_))) {
             return Poll::Ready(Err(gone(Progress::NotSent)));
@@ -299,10 +308,12 @@ pub async fn read_body<D: Downstream>(
                 Poll::Pending if waits => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(false)),
                 Poll::Ready(Err(WireError::TimedOut))
-                    if timeouts.suffices((bytes.len() - since) as u64, timeouts.body_ms) =>
+                    if timeouts.suffices((bytes.len() - since) as u64, timeouts.body_ms)
+                        && !timeouts.is_late(worker.deadlines.now_ms().saturating_sub(began_ms)) =>
                 {
                     since = bytes.len();
-                    down.deadline().set(timeouts.body_ms);
+                    let age_ms = worker.deadlines.now_ms().saturating_sub(began_ms);
+                    down.deadline().set(timeouts.patience_ms(age_ms));
                 }
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(client_failure(&error, Progress::NotSent)));
@@ -359,6 +370,7 @@ impl Attempt<'_> {
             waits_for: Side::Client,
             since: 0,
             received: 0,
+            began_ms: self.gathered.began_ms,
         };
         self.exchange_heads(exchange, down, &mut leg, &mut sending).await?;
         let head = &exchange.response;
@@ -437,11 +449,7 @@ impl Attempt<'_> {
             let mut scratch = self.worker.scratch.borrow_mut();
             if !begun {
                 begun = true;
-                down.deadline().set(if sending.done {
-                    read_ms
-                } else {
-                    self.worker.settings.timeouts.body_ms
-                });
+                down.deadline().set(if sending.done { read_ms } else { sending.patience_ms(self.worker) });
                 if leg.send(context, &self.gathered.bytes).is_err() {
                     sending.refused = true;
                 }
@@ -581,14 +589,15 @@ impl Sending {
             let piece = match down.poll_body(context, scratch) {
                 Poll::Pending => {
                     if self.waits_for != Side::Client {
-                        self.wait_for(Side::Client, self.received, down, timeouts.body_ms);
+                        self.wait_for(Side::Client, self.received, down, self.patience_ms(worker));
                     }
                     return Poll::Pending;
                 }
                 Poll::Ready(Err(WireError::TimedOut))
-                    if timeouts.suffices(self.received - self.since, timeouts.body_ms) =>
+                    if timeouts.suffices(self.received - self.since, timeouts.body_ms)
+                        && !timeouts.is_late(self.age_ms(worker)) =>
                 {
-                    self.wait_for(Side::Client, self.received, down, timeouts.body_ms);
+                    self.wait_for(Side::Client, self.received, down, self.patience_ms(worker));
                     continue;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(client_failure(&error, Progress::Sent))),
@@ -608,6 +617,15 @@ impl Sending {
                 self.refused = true;
             }
         }
+    }
+
+    fn age_ms(&self, worker: &Worker) -> u64 {
+        worker.deadlines.now_ms().saturating_sub(self.began_ms)
+    }
+
+    /// How long the client is waited for.
+    fn patience_ms(&self, worker: &Worker) -> u64 {
+        worker.settings.timeouts.patience_ms(self.age_ms(worker))
     }
 
     fn wait_for<D: Downstream>(&mut self, side: Side, moved: u64, down: &D, milliseconds: u64) {

@@ -110,6 +110,8 @@ pub struct Timeouts {
     pub head_ms: u64,
     /// In so long some of a request's body has to come.
     pub body_ms: u64,
+    /// In so long a request has to come whole; 0 is no limit.
+    pub request_ms: u64,
     /// In so long the client has to take some of an answer.
     pub write_ms: u64,
     /// How much *some* is, in bytes per second. A single byte now and then keeps nobody's connection.
@@ -141,6 +143,19 @@ impl Timeouts {
     pub fn suffices(&self, bytes: u64, milliseconds: u64) -> bool {
         bytes > 0 && bytes.saturating_mul(1_000) >= self.least_rate.saturating_mul(milliseconds)
     }
+
+    /// How long some more of a body is waited for when its request began so long ago.
+    pub fn patience_ms(&self, age_ms: u64) -> u64 {
+        match self.request_ms {
+            0 => self.body_ms,
+            all => self.body_ms.min(all.saturating_sub(age_ms)).max(1),
+        }
+    }
+
+    /// Whether a request that began so long ago should be there.
+    pub fn is_late(&self, age_ms: u64) -> bool {
+        self.request_ms > 0 && age_ms >= self.request_ms
+    }
 }
 
 impl Default for Http2Limits {
@@ -166,7 +181,14 @@ impl Default for ConnectionLimits {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { head_ms: 10_000, body_ms: 30_000, write_ms: 30_000, least_rate: 64, keep_alive_ms: 75_000 }
+        Timeouts {
+            head_ms: 10_000,
+            body_ms: 30_000,
+            request_ms: 0,
+            write_ms: 30_000,
+            least_rate: 64,
+            keep_alive_ms: 75_000,
+        }
     }
 }
 

@@ -110,6 +110,21 @@ async fn a_body_that_is_slow_and_steady_is_served() {
     assert_eq!(client.response().await.status, 200);
 }
 
+/// Steadily or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_takes_too_long_altogether_is_refused() {
+    let origin = origin().await;
+    for length in [50_000, 500_000] {
+        let arguments = ["--request-timeout", "2", "--body-timeout", "1", "--min-rate", "1"];
+        let gateway = DataPlane::start_with(&proxy_to(origin.address), &arguments).await;
+        let mut client = Client::connect(gateway.http()).await;
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")).await;
+        drip(&mut client, b"0123456789").await;
+        assert_eq!(gateway.get("/").await.status, 200);
+    }
+    assert!(origin.messages().iter().all(|message| message.complete || message.line().starts_with("POST")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_reads_nothing_is_given_up() {
     let origin = origin().await;
