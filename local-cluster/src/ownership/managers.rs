@@ -73,6 +73,13 @@ impl Managers {
         metadata.insert("managedFields".to_owned(), entries);
     }
 
+    /// Whether they are the same and own the same, whenever they wrote it.
+    pub(super) fn hold_the_same(&self, other: &Managers) -> bool {
+        let owners = |managers: &Managers| managers.0.iter().filter(|one| !one.fields.is_empty()).count();
+        let is_there = |one: &Manager| other.find(one).is_some_and(|there| there.fields == one.fields);
+        owners(self) == owners(other) && self.0.iter().filter(|one| !one.fields.is_empty()).all(is_there)
+    }
+
     pub(super) fn find(&self, wanted: &Manager) -> Option<&Manager> {
         self.0.iter().find(|manager| manager.is(wanted))
     }
