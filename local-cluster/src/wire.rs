@@ -19,6 +19,14 @@ enum Wire {
     Fixed32 = 5,
 }
 
+/// Types that are JSON in a message's only field.
+const AS_JSON: [&str; 3] = ["FieldsV1", "JSON", "RawExtension"];
+
+/// The schema of schemas, as definitions of custom resources hold them.
+fn json_schema() -> Schema {
+    schema::named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps")
+}
+
 /// The object in its envelope; nothing for a kind that has no such form.
 pub(crate) fn encode(object: &Value) -> Option<Vec<u8>> {
     let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Wire;
+use super::{AS_JSON, Wire, json_schema};
 use crate::schema::{Additional, Schema, Type};
 
 /// Deeper messages are refused.
@@ -139,7 +139,7 @@ fn scalar(schema: &Schema, field: &Field<'_>, depth: usize) -> Result<Value, Str
     if let Some(definition) = schema.definition() {
         let bytes = field.bytes.unwrap_or_default();
         if definition.fields.is_empty() {
-            return opaque(definition.short_name(), bytes);
+            return opaque(definition.short_name(), bytes, depth);
         }
         let mut object = Map::new();
         fill(schema, bytes, &[], &mut object, depth + 1)?;
@@ -157,7 +157,7 @@ fn scalar(schema: &Schema, field: &Field<'_>, depth: usize) -> Result<Value, Str
 }
 
 /// Types that are one scalar in JSON and a message here.
-fn opaque(name: &str, bytes: &[u8]) -> Result<Value, String> {
+fn opaque(name: &str, bytes: &[u8], depth: usize) -> Result<Value, String> {
     let fields = fields(bytes)?;
     let number =
         |wanted: u32| fields.iter().find(|field| field.number == wanted).map_or(0, |field| field.value);
@@ -175,6 +175,23 @@ fn opaque(name: &str, bytes: &[u8]) -> Result<Value, String> {
         "Quantity" => json!(content(1)),
         "IntOrString" if number(1) == 0 => json!(number(2) as i32),
         "IntOrString" => json!(content(3)),
-        _ => serde_json::from_str(&content(1)).unwrap_or(Value::Null),
+        "JSONSchemaPropsOrBool" => match within(&fields, 2).next() {
+            Some(schema) => scalar(&json_schema(), schema, depth + 1)?,
+            None => json!(number(1) != 0),
+        },
+        "JSONSchemaPropsOrArray" | "JSONSchemaPropsOrStringArray" => match within(&fields, 1).next() {
+            Some(schema) => scalar(&json_schema(), schema, depth + 1)?,
+            None if name == "JSONSchemaPropsOrStringArray" => within(&fields, 2).map(text).collect(),
+            None => {
+                let schemas = within(&fields, 2).map(|schema| scalar(&json_schema(), schema, depth + 1));
+                Value::Array(schemas.collect::<Result<_, _>>()?)
+            }
+        },
+        name if AS_JSON.contains(&name) => serde_json::from_str(&content(1)).unwrap_or(Value::Null),
+        _ => json!({}),
     })
+}
+
+fn within<'a>(fields: &'a [Field<'a>], number: u32) -> impl Iterator<Item = &'a Field<'a>> {
+    fields.iter().filter(move |field| field.number == number)
 }

@@ -25,6 +25,32 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn schemas_are_written_by_their_numbers() {
+    let either = json!({"type": "object", "additionalProperties": {"type": "string", "pattern": "^a$"}});
+    let schema = json!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {
+            "list": {"type": "array", "items": {"type": "integer", "minimum": 1.5, "enum": [1, 2], "default": 2}},
+            "closed": {"additionalProperties": false},
+            "pair": {"items": [{"type": "string"}, either]},
+        },
+        "dependencies": {"a": ["b", "c"], "d": {"required": ["e"]}},
+    });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "a"},
+        "spec": {"group": "g", "versions": [{
+            "name": "v1", "served": true, "storage": true,
+            "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}},
+        }]},
+    });
+    let bytes = encode(&definition).unwrap();
+    assert_eq!(decode(&bytes, ("", "")).unwrap(), definition);
+    // `additionalProperties` (30): allowed (1), and of this schema (2), whose `type` is 5 and whose `pattern` is 15.
+    let expected = b"\xf2\x01\x11\x08\x01\x12\x0d\x2a\x06string\x7a\x03^a$";
+    assert!(bytes.windows(expected.len()).any(|window| window == expected));
+}
+
+#[test]
 fn a_message_as_a_client_sends_it() {
     // A ConfigMap named `c` with `data: {a: "2"}`.
     let hex = "6b3873000a0f0a0276311209436f6e6669674d617012110a070a016312001a0012060a01611201321a002200";

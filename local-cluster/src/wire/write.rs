@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Wire;
+use super::{AS_JSON, Wire, json_schema};
 use crate::schema::{Additional, Schema, Type};
 
 pub(super) fn message(schema: &Schema, value: &Value) -> Vec<u8> {
@@ -108,9 +108,25 @@ fn opaque(name: &str, value: &Value, out: &mut Vec<u8>) {
             varint_field(out, 2, value.as_i64().unwrap_or(0) as u64);
             text(out, 3, "");
         }
-        // Any other is kept as JSON.
         ("JSONSchemaPropsOrBool", Value::Bool(value)) => varint_field(out, 1, u64::from(*value)),
-        (_, value) => bytes(out, 1, value.to_string().as_bytes()),
+        ("JSONSchemaPropsOrBool", value) => {
+            varint_field(out, 1, 1);
+            bytes(out, 2, &message(&json_schema(), value));
+        }
+        ("JSONSchemaPropsOrArray", Value::Array(schemas)) => {
+            for schema in schemas {
+                bytes(out, 2, &message(&json_schema(), schema));
+            }
+        }
+        ("JSONSchemaPropsOrStringArray", Value::Array(names)) => {
+            names.iter().filter_map(Value::as_str).for_each(|name| text(out, 2, name));
+        }
+        ("JSONSchemaPropsOrArray" | "JSONSchemaPropsOrStringArray", value) => {
+            bytes(out, 1, &message(&json_schema(), value));
+        }
+        (name, value) if AS_JSON.contains(&name) => bytes(out, 1, value.to_string().as_bytes()),
+        // A message of nothing.
+        _ => {}
     }
 }
 
