@@ -17,6 +17,8 @@ use crate::environment::{Environment, Provider};
 use crate::evidence;
 use crate::scenario::Scenario;
 
+/// How long an environment that is just being started may take to be up, so that it can be stopped.
+const HALF_STARTED: Duration = Duration::from_secs(10);
 /// How long gathering evidence may take.
 const EVIDENCE: Duration = Duration::from_secs(20);
 
@@ -79,13 +81,24 @@ async fn whole(
         };
     }
     let started = Instant::now();
+    let mut starting = tokio::spawn({
+        let folder = folder.clone();
+        async move { provider.start(folder).await }
+    });
     let environment = tokio::select! {
-        environment = provider.start(folder.clone()) => environment,
-        () = stop.cancelled() => return Verdict::Interrupted,
+        environment = &mut starting => environment,
+        () = stop.cancelled() => {
+            // Stopped once it has started: what is given up half-way goes on writing into the folder.
+            if let Ok(Ok(Ok(environment))) = tokio::time::timeout(HALF_STARTED, starting).await {
+                environment.stop().await;
+            }
+            return Verdict::Interrupted;
+        }
     };
     let environment = match environment {
-        Ok(environment) => environment,
-        Err(error) => return Verdict::Unavailable { why: error.0 },
+        Ok(Ok(environment)) => environment,
+        Ok(Err(error)) => return Verdict::Unavailable { why: error.0 },
+        Err(error) => return Verdict::Broken { why: panic_text(error) },
     };
     let took_ms = started.elapsed().as_millis() as u64;
     let gateway = environment.gateway().http.to_string();
