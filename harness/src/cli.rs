@@ -24,6 +24,7 @@ pub struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Command {
     /// Run scenarios
     #[command(after_help = EXIT_CODES)]
@@ -45,7 +46,16 @@ pub enum Command {
     Traffic(TrafficArgs),
     /// Say what this machine can run, and how to mend what it can't
     #[command(after_help = EXIT_CODES)]
-    Doctor,
+    Doctor(DoctorArgs),
+    /// Print what clusters are made of: images, and how to name others
+    #[command(after_help = EXIT_CODES)]
+    Versions(VersionsArgs),
+    /// Save all images of an environment into one archive, for machines without network
+    #[command(after_help = EXIT_CODES)]
+    Bundle(BundleArgs),
+    /// Remove what runs that were killed have left: clusters, and what they installed into yours
+    #[command(after_help = EXIT_CODES)]
+    Gc(GcArgs),
     /// Watch the gateway of the environment that is up
     Watch,
     /// Make reports from a recorded run
@@ -60,6 +70,12 @@ pub enum Command {
 pub enum EnvironmentName {
     /// A cluster inside of this program; pods are processes. Needs nothing else
     Local,
+    /// A cluster that kind makes in Docker, with Istio and what observes it
+    Kind,
+    /// The same, made by k3d
+    K3d,
+    /// A cluster of yours, by a context of your kubeconfig
+    Kubeconfig,
 }
 
 /// Which environment, and of what it is made.
@@ -68,13 +84,39 @@ pub struct EnvironmentArgs {
     /// What scenarios run in
     #[arg(long = "env", value_enum, default_value = "local")]
     pub name: EnvironmentName,
+    /// The context of your kubeconfig, for `--env kubeconfig`; the current one when absent
+    #[arg(long, value_name = "CONTEXT")]
+    pub context: Option<String>,
+    /// Go without Istio and what observes it
+    #[arg(long)]
+    pub no_mesh: bool,
+    /// Use the cluster that an earlier run kept, else make one; keep it
+    #[arg(long)]
+    pub reuse: bool,
+    /// An image, or Istio's version, instead of that of `harness versions`
+    #[arg(long = "use", value_name = "NAME=IMAGE")]
+    pub uses: Vec<String>,
+    /// Where images whose names begin so are fetched instead, such as docker.io/=mirror.example/hub/
+    #[arg(long, value_name = "BEGINNING=BEGINNING")]
+    pub mirror: Vec<String>,
+    /// Take images from an archive of `harness bundle`, and build and fetch none
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
 }
 
 impl EnvironmentArgs {
     /// As typed, for another process of ours.
     pub fn words(&self) -> Vec<String> {
         let name = self.name.to_possible_value().map(|value| value.get_name().to_owned());
-        vec!["--env".to_owned(), name.unwrap_or_default()]
+        let mut words = vec!["--env".to_owned(), name.unwrap_or_default()];
+        let mut value = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
+        self.context.iter().for_each(|context| value("--context", context.clone()));
+        self.uses.iter().for_each(|text| value("--use", text.clone()));
+        self.mirror.iter().for_each(|text| value("--mirror", text.clone()));
+        self.bundle.iter().for_each(|file| value("--bundle", file.display().to_string()));
+        words.extend(self.no_mesh.then(|| "--no-mesh".to_owned()));
+        words.extend(self.reuse.then(|| "--reuse".to_owned()));
+        words
     }
 }
 
@@ -143,6 +185,34 @@ pub struct ValidateArgs {
 pub struct UpArgs {
     #[command(flatten)]
     pub environment: EnvironmentArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The environment that has to be fit; `local` decides the exit code when none is named
+    #[arg(long = "env", value_enum)]
+    pub environment: Option<EnvironmentName>,
+}
+
+#[derive(Debug, Args)]
+pub struct VersionsArgs {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    #[command(flatten)]
+    pub environment: EnvironmentArgs,
+    /// The archive to write
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Also what was kept on purpose
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! What is asked of a Kubernetes API, whichever it is.
 
+pub mod changes;
 pub mod facts;
+pub mod forward;
 pub mod kubernetes;
 pub mod settle;
 

@@ -1,14 +1,17 @@
 //! The subcommands: each gives an exit code, and says on the standard error why it isn't 0.
 
 mod apply;
+mod bundle;
 mod doctor;
 mod down;
+mod gc;
 mod keep;
 mod report;
 mod scenarios;
 mod traffic;
 mod up;
 mod validate;
+mod versions;
 mod watch;
 
 use std::io::Write;
@@ -16,6 +19,8 @@ use std::io::Write;
 use crate::cli::{Command, EnvironmentArgs, EnvironmentName};
 use crate::environment::Provider;
 use crate::environment::local::Local;
+use crate::environment::maker::Maker;
+use crate::environment::real::Real;
 use crate::runner::USAGE;
 use crate::tools::ToolUrl;
 
@@ -45,7 +50,10 @@ pub async fn perform(command: Command) -> u8 {
         Command::Down => down::down().await,
         Command::Apply(args) => apply::apply(args).await,
         Command::Traffic(args) => traffic::traffic(args).await,
-        Command::Doctor => doctor::doctor(),
+        Command::Doctor(args) => doctor::doctor(&args).await,
+        Command::Versions(args) => versions::versions(&args).await,
+        Command::Bundle(args) => bundle::bundle(args).await,
+        Command::Gc(args) => gc::gc(&args).await,
         Command::Watch => watch::watch().await,
         Command::Report(args) => report::report(&args),
         Command::Keep(args) => keep::keep(args).await,
@@ -64,13 +72,28 @@ fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
-/// `spans` is where pods send theirs, if not to the environment itself.
+/// Tells on the standard error what is done.
+fn tell() -> crate::environment::Tell {
+    std::sync::Arc::new(|told| {
+        if let crate::environment::Told::Step(text) = told {
+            eprintln!("{text}");
+        }
+    })
+}
+
+/// `spans` is where pods of the environment `local` send theirs, if not to the environment itself.
 fn provider(
     asked: &EnvironmentArgs,
     root: std::path::PathBuf,
     spans: Option<ToolUrl>,
 ) -> std::sync::Arc<dyn Provider> {
+    let real = |maker| -> std::sync::Arc<dyn Provider> {
+        std::sync::Arc::new(Real::new(maker, asked.clone(), root.clone()))
+    };
     match asked.name {
         EnvironmentName::Local => std::sync::Arc::new(Local::new(root, spans)),
+        EnvironmentName::Kind => real(Some(Maker::Kind)),
+        EnvironmentName::K3d => real(Some(Maker::K3d)),
+        EnvironmentName::Kubeconfig => real(None),
     }
 }

@@ -1,9 +1,18 @@
 //! The contract of an environment: a cluster with the gateway in it, whatever it is made of. Nothing outside
 //! this folder knows which one it has.
 
+pub mod attached;
+pub mod docker;
+pub mod images;
+pub mod k3d;
+pub mod kind;
+pub mod kubeconfig;
 pub mod local;
+pub mod maker;
 pub mod progress;
 pub mod reach;
+pub mod real;
+pub mod records;
 pub mod stack;
 pub mod up;
 
@@ -157,4 +166,15 @@ pub trait Provider: Send + Sync {
     async fn finish(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// Writes a file that nobody else may read: a kubeconfig holds keys.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("failed to write {}: {error}", path.display());
+    let mut options = std::fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)
 }

@@ -55,6 +55,14 @@ impl Call {
         }
     }
 
+    /// A program by its name or its path, whatever is in that.
+    pub fn program(program: impl Into<String>) -> Call {
+        let mut call = Call::new("");
+        call.program = program.into();
+        call.arguments.clear();
+        call
+    }
+
     /// One more argument, whatever is in it.
     #[must_use]
     pub fn arg(mut self, argument: impl Into<String>) -> Call {
@@ -216,7 +224,8 @@ impl Caller {
         }
         // What changes the meaning of a call; a call says all that it means.
         let removed = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| {
-            let prefixes = ["KIND_CLUSTER", "K3D_", "HELM_", "ISTIOCTL_", "KUBE"];
+            let prefixes =
+                ["KIND_CLUSTER", "K3D_", "HELM_", "ISTIOCTL_", "KUBE", "CARGO_PKG_", "CARGO_MANIFEST_"];
             prefixes.iter().any(|prefix| name.starts_with(prefix))
         });
         Ok(Caller {

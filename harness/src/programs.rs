@@ -34,7 +34,7 @@ pub async fn ready(root: &Path, tell: &(dyn Fn(String) + Send + Sync)) -> Result
 }
 
 /// Where programs of the same build are; tests run one folder deeper.
-fn folder(own: &Path) -> &Path {
+pub fn folder(own: &Path) -> &Path {
     let folder = own.parent().unwrap_or(own);
     if folder.file_name().is_some_and(|name| name == "deps") {
         folder.parent().unwrap_or(folder)

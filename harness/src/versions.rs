@@ -129,8 +129,8 @@ impl Versions {
             None => istio_hub(&tag)?.to_owned(),
         };
         // Names of registries are whole words up to a slash.
-        let mirrored = self.mirrored(&format!("{hub}/pilot"));
-        let mirrored = mirrored.strip_suffix("/pilot").unwrap_or(&hub).to_owned();
+        let mirrored = self.mirrored(&format!("{hub}/pilot:{tag}"));
+        let mirrored = mirrored.strip_suffix(&format!("/pilot:{tag}")).unwrap_or(&hub).to_owned();
         let brought = own && mirrored == hub && named.is_none();
         Some(Istio { hub: mirrored, tag, brought })
     }

@@ -172,14 +172,18 @@ impl Cluster for Kubernetes {
         let params = if now { DeleteParams::default().grace_period(0) } else { DeleteParams::default() };
         match api.delete(&name.name, &params).await {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
             Err(error) => Err(format!("the API server refused to delete {name}: {}", words(&error))),
         }
     }
 
     async fn get(&self, name: &ObjectName) -> Result<Option<Value>, String> {
         let api = self.api_of(name).await?;
-        let found = api.get_opt(&name.name).await;
+        let found = match api.get_opt(&name.name).await {
+            // Its kind is gone, and all of that kind with it.
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            found => found,
+        };
         let found = found.map_err(|error| format!("failed to read {name}: {}", words(&error)))?;
         found.as_ref().map(to_value).transpose()
     }

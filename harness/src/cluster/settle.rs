@@ -14,8 +14,6 @@ use crate::environment::Environment;
 use crate::expect::eventually::eventually;
 use crate::manifest::name_of;
 
-/// How long pods may take to be ready.
-pub const PODS: Duration = Duration::from_mins(1);
 /// How long a change may take to be served: far more than a healthy gateway needs.
 pub const SERVED: Duration = Duration::from_secs(15);
 const PACE: Duration = Duration::from_millis(40);
@@ -97,7 +95,7 @@ async fn established(environment: &dyn Environment, object: &Value) -> Result<()
 /// As said.
 pub async fn wait_rolled_out(environment: &dyn Environment, deployment: &Value) -> Result<(), String> {
     let (cluster, name) = (environment.cluster(), name_of(deployment));
-    let waited = eventually(PODS, PACE, || async {
+    let waited = eventually(environment.patience(), PACE, || async {
         let now = super::facts::must_get(cluster, &name).await?;
         runs(cluster, &now).await.map_err(|missing| format!("{name} is not rolled out: {missing}"))
     });

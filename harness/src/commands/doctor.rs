@@ -1,10 +1,15 @@
 //! What this machine can run, and the command that mends each lack.
 
+mod clusters;
+
 use std::fmt::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
+use clap::ValueEnum;
+
 use super::{Failed, print};
+use crate::cli::{DoctorArgs, EnvironmentName};
 use crate::project;
 use crate::runner::{PASSED, UNAVAILABLE};
 
@@ -18,29 +23,58 @@ struct Finding {
     for_what: &'static str,
 }
 
-pub(super) fn doctor() -> Result<u8, Failed> {
+/// An environment, and what it needs.
+struct Section {
+    environment: EnvironmentName,
+    findings: Vec<Finding>,
+}
+
+impl Section {
+    fn is_fit(&self) -> bool {
+        !self.findings.iter().any(|finding| finding.needed && finding.state.is_err())
+    }
+}
+
+pub(super) async fn doctor(args: &DoctorArgs) -> Result<u8, Failed> {
     let root = project::root().map_err(Failed::usage)?;
-    let findings = [programs(), folder(&project::target(&root)), loopback(), open_files(), kubectl()];
+    let target = project::target(&root);
+    let local = vec![programs(), folder(&target), loopback(), open_files(), kubectl()];
+    let mut sections = vec![Section { environment: EnvironmentName::Local, findings: local }];
+    sections.extend(clusters::sections(&target).await);
     let mut text = String::new();
-    for finding in &findings {
-        let (word, what) = match &finding.state {
-            Ok(there) => ("ok", there.clone()),
-            Err((lack, mend)) => {
-                let word = if finding.needed { "LACKING" } else { "without" };
-                (word, format!("{lack}\n{:26}to mend: {mend}", ""))
-            }
-        };
-        let _ = writeln!(text, "{word:8} {:16} {what}", finding.name);
-        if finding.state.is_err() {
-            let _ = writeln!(text, "{:26}needed for: {}", "", finding.for_what);
+    for section in &sections {
+        let name = section.environment.to_possible_value();
+        let name = name.as_ref().map(clap::builder::PossibleValue::get_name).unwrap_or_default();
+        let fit = if section.is_fit() { "can run here" } else { "can't run here" };
+        let _ = writeln!(text, "{name}: {fit}");
+        for finding in &section.findings {
+            tell(&mut text, finding);
         }
+        text.push('\n');
     }
+    let asked = args.environment.unwrap_or(EnvironmentName::Local);
+    let fit = sections.iter().any(|section| section.environment == asked && section.is_fit());
     print(&text);
-    if findings.iter().any(|finding| finding.needed && finding.state.is_err()) {
-        return Err(Failed::new(UNAVAILABLE, "the environment `local` can't run here"));
+    let asked = asked.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    if !fit {
+        return Err(Failed::new(UNAVAILABLE, format!("the environment `{asked}` can't run here")));
     }
-    print("\nthe environment `local` can run here: cargo run -p harness scenarios\n");
+    print(&format!("to run it: cargo run -p harness scenarios --env {asked}\n"));
     Ok(PASSED)
+}
+
+fn tell(text: &mut String, finding: &Finding) {
+    let (word, what) = match &finding.state {
+        Ok(there) => ("ok", there.clone()),
+        Err((lack, mend)) => {
+            let word = if finding.needed { "LACKING" } else { "without" };
+            (word, format!("{lack}\n{:28}to mend: {mend}", ""))
+        }
+    };
+    let _ = writeln!(text, "  {word:8} {:16} {what}", finding.name);
+    if finding.state.is_err() {
+        let _ = writeln!(text, "{:28}needed for: {}", "", finding.for_what);
+    }
 }
 
 fn programs() -> Finding {

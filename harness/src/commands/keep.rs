@@ -1,13 +1,11 @@
 //! What `up` leaves running: the environment, until somebody asks this process to stop.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
 
 use super::{Failed, provider};
 use crate::cli::KeepArgs;
 use crate::environment::up::{Claim, State};
-use crate::environment::{Environment, Observer, Run, Told};
+use crate::environment::{Environment, Observer, Run};
 use crate::project;
 use crate::runner::{INTERRUPTED, PASSED, UNAVAILABLE};
 use crate::signals::stop_token;
@@ -23,11 +21,7 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
     let run = Run {
         id: args.folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         folder: args.folder.clone(),
-        tell: Arc::new(|told| {
-            if let Told::Step(text) = told {
-                eprintln!("{text}");
-            }
-        }),
+        tell: super::tell(),
         stop: stop.clone(),
         keep: false,
     };
@@ -38,7 +32,7 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
     let result = tokio::select! {
         environment = started => match environment {
             Ok(environment) => {
-                let kept = keep_up(&*environment, &args, &claim, &stop).await;
+                let kept = keep_up(&*environment, provider.name(), &args, &claim, &stop).await;
                 environment.stop().await;
                 kept.map_err(unavailable)
             }
@@ -56,12 +50,14 @@ pub(super) async fn keep(args: KeepArgs) -> Result<u8, Failed> {
 /// Tells where it is, and waits until it is to be stopped.
 async fn keep_up(
     environment: &dyn Environment,
+    provider: &str,
     args: &KeepArgs,
     claim: &Claim,
     stop: &CancellationToken,
 ) -> Result<u8, String> {
     let state = State {
         pid: std::process::id(),
+        environment: provider.to_owned(),
         folder: args.folder.clone(),
         kubeconfig: environment.kubeconfig().to_owned(),
         http: environment.gateway().http,

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
+use super::attached::Attached;
 use super::reach::Reached;
+use super::{Addresses, Environment};
 
 const LOCK: &str = "up.lock";
 const STATE: &str = "up.json";
@@ -21,6 +22,8 @@ const STATE: &str = "up.json";
 pub struct State {
     /// The process that keeps it.
     pub pid: u32,
+    /// Such as `local`.
+    pub environment: String,
     pub folder: PathBuf,
     pub kubeconfig: PathBuf,
     pub http: SocketAddr,
@@ -55,8 +58,12 @@ impl Up {
     /// # Errors
     /// It doesn't answer.
     pub async fn attach(&self) -> Result<Arc<dyn Environment>, String> {
-        let environment = Reached::open(&self.state.kubeconfig).await?;
-        Ok(Arc::new(environment))
+        let State { kubeconfig, http, https, .. } = &self.state;
+        if self.state.environment == "local" {
+            return Ok(Arc::new(Reached::open(kubeconfig).await?));
+        }
+        let gateway = Addresses { http: *http, https: *https };
+        Ok(Arc::new(Attached::open(kubeconfig, gateway).await?))
     }
 }
 
@@ -131,6 +138,7 @@ mod tests {
         let address = "127.0.0.1:80".parse().unwrap();
         let state = State {
             pid: 1,
+            environment: "local".to_owned(),
             folder: "/f".into(),
             kubeconfig: "/k".into(),
             http: address,

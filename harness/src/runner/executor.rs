@@ -131,6 +131,8 @@ async fn perform(
 ) -> Verdict {
     let mut variables = scenario.variables.clone();
     variables.insert("run".to_owned(), format!("{:08x}", fastrand::u32(..)));
+    let us = environment.client().unwrap_or(std::net::Ipv4Addr::LOCALHOST.into());
+    variables.insert("us".to_owned(), us.to_string());
     let mut context = Context {
         environment,
         root: settings.root,

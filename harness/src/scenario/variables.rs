@@ -4,8 +4,9 @@ use indexmap::IndexMap;
 
 use super::node::Node;
 
-/// Variables that are always there: `run`, an id of this run of the scenario.
-pub const BUILT_IN: [&str; 1] = ["run"];
+/// Variables that are always there: `run`, an id of this run of the scenario, and `us`, the address at which the gateway
+/// sees our requests.
+pub const BUILT_IN: [&str; 2] = ["run", "us"];
 
 /// The names used in a text, in order.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod clusters;
 mod fake;
 mod helm;
 mod local;

@@ -39,7 +39,7 @@ fn wrong_usage_is_2() {
     let folder = repository();
     let path = folder.path();
     std::fs::write(path.join("scenarios/good.yaml"), GOOD).unwrap();
-    expect(path, &["scenarios", "--env", "kind"], 2, &["possible values: local"]);
+    expect(path, &["scenarios", "--env", "nowhere"], 2, &["possible values: local, kind, k3d, kubeconfig"]);
     expect(path, &["scenarios", "god"], 2, &["there is no scenario `god`; did you mean `good`?"]);
     expect(path, &["scenarios", "--report", "pdf=x"], 2, &["junit=FILE"]);
     expect(

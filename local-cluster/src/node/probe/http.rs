@@ -52,12 +52,14 @@ async fn ask(
     let request = request.body(Empty::<Bytes>::new()).map_err(|error| format!("GET {path}: {error}"))?;
     let failed = |error: hyper::Error| format!("GET {address}{path}: {error}");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    let answer = async { sender.send_request(request).await };
-    tokio::pin!(connection);
+    let mut answer = Box::pin(sender.send_request(request));
+    let mut connection = Box::pin(connection);
     let answer = tokio::select! {
-        answer = answer => answer.map_err(failed)?,
-        ended = &mut connection => return Err(ended.err().map_or_else(|| format!("GET {address}{path}: no answer"), failed)),
+        answer = &mut answer => answer,
+        // One that ends with its answer has given it.
+        _ = &mut connection => answer.await,
     };
+    let answer = answer.map_err(failed)?;
     let status = answer.status().as_u16();
     if (200..400).contains(&status) {
         Ok(())
