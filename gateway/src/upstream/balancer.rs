@@ -158,14 +158,17 @@ impl Balancer {
         Some(at)
     }
 
-    /// What this round of attempts went to already. A round has as many attempts as there are endpoints to be had.
+    /// What this round of attempts went to already. A round has as many attempts as there are endpoints to be had, and
+    /// doesn't begin with the one that the last round ended with.
     fn skipped(&self, tried: &[usize], available: impl Fn(usize) -> bool) -> SmallVec<[usize; 8]> {
         if tried.is_empty() {
             return SmallVec::new();
         }
         let round = (0..self.endpoints.len()).filter(|at| available(*at)).count().max(1);
         let tried: SmallVec<[usize; 8]> = tried.iter().copied().filter(|at| available(*at)).collect();
-        tried[tried.len() / round * round..].into()
+        let begun = tried.len() / round * round;
+        let again = round > 1 && begun == tried.len();
+        tried[begun.saturating_sub(usize::from(again))..].into()
     }
 }
 

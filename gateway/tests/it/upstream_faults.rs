@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -228,7 +229,7 @@ async fn a_slow_client_slows_the_upstream_down_and_not_the_memory() {
     let mut last = 0;
     soon("a standstill", async {
         loop {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let now = written.load(Ordering::Relaxed);
             if now == last {
                 break;
@@ -267,7 +268,7 @@ async fn an_upload_goes_no_faster_than_the_upstream_takes_it() {
     let mut last = 0;
     soon("a standstill", async {
         loop {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let now = sent.load(Ordering::Relaxed);
             if now == last && now > 0 {
                 break;
@@ -301,6 +302,40 @@ async fn targets_that_answer_nothing_are_not_asked_much_more_than_targets_that_d
     let by_time = 10 * (began.elapsed().as_secs() as usize + 2);
     let asked = origin.seen().messages.len();
     assert!(asked > REQUESTS + 1_000 && asked <= REQUESTS + 1_000 + REQUESTS / 5 + by_time, "{asked}");
+}
+
+/// Its backlog is full, so the kernel answers nobody.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_takes_no_connection_is_given_up_and_passed_over() {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let silent = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut fillers = Vec::new();
+    while let Ok(Ok(filler)) =
+        tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(silent)).await
+    {
+        fillers.push(filler);
+    }
+    let origin = Origin::start().await;
+    let config = |targets: &[std::net::SocketAddr]| {
+        let targets: Vec<String> = targets.iter().map(|target| format!("{{target: '{target}'}},")).collect();
+        format!(
+            "services: [{{name: up, host: group, connect_timeout: 300, routes: [{{name: all, paths: [/]}}]}}]\n\
+             upstreams: [{{name: group, targets: [{}]}}]",
+            targets.concat()
+        )
+    };
+    let gateway = DataPlane::start(&config(&[silent])).await;
+    assert_eq!(gateway.get("/").await.status, 504);
+    gateway.replace(&config(&[silent, origin.address])).await;
+    let mut client = Client::connect(gateway.http()).await;
+    for _ in 0..4 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
+        assert_eq!(client.response().await.status, 200, "nothing was sent, so it may be tried elsewhere");
+    }
+    assert_eq!(origin.messages().len(), 4);
 }
 
 /// One after another they go, whatever they are doing, and come back.

@@ -174,6 +174,7 @@ fn retries_go_round_and_round() {
         for round in tried.chunks(3) {
             assert_eq!(BTreeSet::from_iter(round), BTreeSet::from([&0, &1, &2]), "{algorithm:?}: {tried:?}");
         }
+        assert!(tried.windows(2).all(|two| two[0] != two[1]), "{algorithm:?}: {tried:?}");
         let (first, second) = (tried[0], tried[1]);
         let other = balancer.choose(&turn(&cursor, &[first, second]), |at| at != first);
         assert!(other.is_some_and(|at| at != first && at != second), "{algorithm:?}");
