@@ -154,6 +154,60 @@ fn helm_has_nothing_to_complain_of() {
     }
 }
 
+/// What Pod Security's profile "restricted" finds wrong with a pod.
+fn forbidden(spec: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut check = |fine: bool, what: &str| wrong.extend((!fine).then(|| what.to_owned()));
+    for shared in ["hostNetwork", "hostPID", "hostIPC"] {
+        check(spec[shared] != true, shared);
+    }
+    let pod = &spec["securityContext"];
+    check(pod["runAsNonRoot"] == true && pod["runAsUser"] != 0, "may be root");
+    check(pod["seccompProfile"]["type"] == "RuntimeDefault", "seccompProfile");
+    let usual = [
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ];
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        let kinds = volume.as_object().unwrap().keys().filter(|key| *key != "name");
+        check(kinds.into_iter().all(|kind| usual.contains(&kind.as_str())), "a volume");
+    }
+    let of = |list: &str| spec[list].as_array().cloned().unwrap_or_default();
+    for container in of("initContainers").iter().chain(&of("containers")) {
+        let context = &container["securityContext"];
+        check(context["allowPrivilegeEscalation"] == false, "allowPrivilegeEscalation");
+        check(context["privileged"] != true, "privileged");
+        check(context["capabilities"] == json!({"drop": ["ALL"]}), "capabilities");
+        let ports = container["ports"].as_array();
+        check(ports.into_iter().flatten().all(|port| port.get("hostPort").is_none()), "hostPort");
+    }
+    wrong
+}
+
+#[test]
+fn pods_pass_the_restricted_profile_whatever_the_values() {
+    if !helm_is_here() {
+        return;
+    }
+    for values in ["values.yaml", "values-production.yaml", "ci/every-value.yaml"] {
+        let values = yaml::value(&read(&chart().join(values))).unwrap();
+        let objects = yaml::documents(&rendered(&values)).unwrap();
+        let pods = objects.iter().filter_map(|object| match object.value["kind"].as_str()? {
+            "Deployment" => Some(&object.value["spec"]["template"]["spec"]),
+            "Pod" => Some(&object.value["spec"]),
+            _ => None,
+        });
+        let wrong: Vec<Vec<String>> = pods.map(forbidden).collect();
+        assert_eq!(wrong, [[""; 0]; 2], "the gateway and the test of an installation");
+    }
+}
+
 #[test]
 fn the_test_of_an_installation_asks_the_gateways_service() {
     if !helm_is_here() {
