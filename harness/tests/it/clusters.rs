@@ -280,6 +280,50 @@ async fn what_a_killed_run_leaves_is_collected_and_what_was_kept_is_not() {
     machine.is_clean();
 }
 
+#[test]
+fn a_bundle_takes_the_place_of_the_network() {
+    let Some(machine) = Machine::new(&["docker", "kind", "istioctl"]) else { return };
+    let archive = machine.path("images.tar");
+    let archive = archive.to_str().unwrap();
+    let (code, told) = machine.harness(&["bundle", "--env", "kind", archive]);
+    assert!(code == Some(0) && told.contains("9 images into"), "{told}");
+    machine.write("images", "");
+    machine.write("faults", "always docker: no registry");
+    let (code, told) =
+        machine.harness(&["scenarios", "article/routing", "--env", "kind", "--bundle", archive]);
+    assert!(code == Some(0) && told.contains("1 passed of 1 scenarios"), "{told}");
+    machine.is_clean();
+    let other = [
+        "scenarios",
+        "article/routing",
+        "--env",
+        "kind",
+        "--bundle",
+        archive,
+        "--use",
+        "kiali=q.example/kiali:v9",
+    ];
+    let (code, told) = machine.harness(&other);
+    assert!(code == Some(3) && told.contains("image q.example/kiali:v9 is not in"), "{told}");
+    machine.is_clean();
+}
+
+#[test]
+fn a_cluster_stays_up_until_it_is_taken_down() {
+    let Some(machine) = Machine::new(&["docker", "kind"]) else { return };
+    let (code, told) = machine.harness(&["up", "--env", "kind", "--no-mesh"]);
+    assert!(code == Some(0) && told.contains("the environment is up"), "{told}");
+    let files =
+        ["apply", "-f", "manifests/article/echo-service.yaml", "-f", "manifests/article/ingress.yaml"];
+    let (code, told) = machine.harness(&files);
+    assert!(code == Some(0) && told.contains("served as generation"), "{told}");
+    let (code, told) = machine.harness(&["traffic", "GET /v2", "--duration", "300ms", "--statuses", "200"]);
+    assert!(code == Some(0) && told.contains("0 failed"), "{told}");
+    let (code, told) = machine.harness(&["down"]);
+    assert!(code == Some(0) && told.contains("the environment is down"), "{told}");
+    machine.is_clean();
+}
+
 /// Names of everything that an installation could leave.
 async fn everything(kubeconfig: &Path) -> Vec<String> {
     let cluster = Kubernetes::open(kubeconfig).await.unwrap();
