@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod clusters;
+mod containers;
 mod fake;
 mod helm;
 mod local;
