@@ -44,7 +44,7 @@ fn access(criterion: &mut Criterion) {
         let file = format!(
             "_format_version: '3.0'\nservices:\n- {{name: s, host: a.test, routes: [{{name: r, paths: [/]}}]}}\n{list}"
         );
-        let model = load(&file, Format::Yaml, &Registry).expect("the file is valid");
+        let model = load(&file, Format::Yaml, &Registry).expect("the file is valid").model(0);
         let (plugins, problems) = Plugins::compile(&model, &environment, None);
         assert!(problems.is_empty(), "the plugins can be used");
         let route = model.routes.values().next().expect("there is a route");

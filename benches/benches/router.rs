@@ -16,7 +16,7 @@ fn router(routes: usize, with_hosts: bool) -> Router {
         let host = if with_hosts { format!(", hosts: [h{route}.test]") } else { String::new() };
         let _ = writeln!(file, "  - {{name: r{route}, paths: [/r{route}/]{host}}}");
     }
-    let model = load(&file, Format::Yaml, &Registry).expect("the file is valid");
+    let model = load(&file, Format::Yaml, &Registry).expect("the file is valid").model(0);
     Router::new(model.routes.into_values().map(Arc::new))
 }
 

@@ -143,6 +143,7 @@ impl Bench {
                 folder: &folder.path().join(peer.name()),
                 certificate: &certificate,
                 gateway: &self.gateway,
+                workers: 1,
                 watched: true,
             };
             running.push(peer::start(*peer, &start)?);

@@ -66,6 +66,7 @@ fn count(case: &Case, gateway: &Path, requests: u64, keep: Option<&Path>) -> any
         folder: &folder.path().join("limen"),
         certificate: &certificate,
         gateway: &wrapper,
+        workers: 1,
         watched: false,
     };
     let running = peer::start(Peer::Limen, &start)?;

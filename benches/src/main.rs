@@ -8,6 +8,7 @@ mod instructions;
 mod load;
 mod peer;
 mod process;
+mod soak;
 mod upstream;
 
 use std::path::PathBuf;
@@ -32,6 +33,8 @@ enum Command {
     Compare(CompareArgs),
     /// Count the instructions of one request with valgrind's callgrind: repeatable to the digit
     Instructions(InstructionsArgs),
+    /// Send a million requests while the configuration changes ten times a second; none may fail
+    Soak(soak::SoakArgs),
     /// Answer every request with as many bytes as its path's last segment says
     #[command(hide = true)]
     Upstream {
@@ -90,6 +93,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Compare(args) => compare::run(&args),
         Command::Instructions(args) => instructions::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Upstream { port } => upstream::serve(port),
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Start<'a> {
     pub folder: &'a Path,
     pub certificate: &'a Certificate,
     pub gateway: &'a Path,
+    /// Of the gateway; peers always have one.
+    pub workers: usize,
     /// Whether somebody watches the gateway's feed.
     pub watched: bool,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Running {
     pub program: Program,
     ports: Ports,
     /// Keeps the gateway's feed watched.
-    _viewer: Option<limen::Viewer>,
+    viewer: Option<limen::Viewer>,
 }
 
 /// Where a proxy listens.
@@ -104,6 +106,11 @@ impl Ports {
 }
 
 impl Running {
+    /// The number of the configuration that the gateway serves by. Peers have none.
+    pub(crate) fn generation(&self) -> anyhow::Result<u64> {
+        self.viewer.as_ref().map_or(Ok(0), limen::Viewer::generation)
+    }
+
     pub(crate) fn address(&self, protocol: Protocol) -> SocketAddr {
         local(match protocol {
             Protocol::Http1 => self.ports.http,

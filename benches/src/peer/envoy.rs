@@ -31,7 +31,7 @@ pub(super) fn start(start: &Start<'_>, mut ports: Ports) -> anyhow::Result<Runni
     let mut command = Command::new("envoy");
     command.args(["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error", "-c"]).arg(file);
     let program = Program::start("envoy", &mut command, start.folder, local(ports.http))?;
-    Ok(Running { peer: Peer::Envoy, program, ports, _viewer: None })
+    Ok(Running { peer: Peer::Envoy, program, ports, viewer: None })
 }
 
 fn address(port: u16) -> Value {

@@ -51,5 +51,5 @@ backend upstream
     let mut command = Command::new("haproxy");
     command.arg("-db").arg("-f").arg(file);
     let program = Program::start("haproxy", &mut command, start.folder, local(http))?;
-    Ok(Running { peer: Peer::Haproxy, program, ports, _viewer: None })
+    Ok(Running { peer: Peer::Haproxy, program, ports, viewer: None })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 use admin_api::client::AdminClient;
 use anyhow::Context;
@@ -11,6 +12,8 @@ use super::{Peer, Ports, Running, Start, write};
 use crate::case::Plugin;
 use crate::process::{Program, free_port, local};
 
+/// How long the gateway may take until it serves: ten thousand routes under valgrind take a while.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Paths of one Ingress.
 const PATHS: usize = 100;
 
@@ -20,7 +23,7 @@ pub(super) fn start(start: &Start<'_>, mut ports: Ports) -> anyhow::Result<Runni
     let admin = free_port()?;
     let mut command = Command::new(start.gateway);
     command
-        .args(["run", "--workers", "1", "--log-level", "warn", "--objects"])
+        .args(["run", "--workers", &start.workers.to_string(), "--log-level", "warn", "--objects"])
         .arg(start.folder)
         .args(["--http", &local(ports.http).to_string()])
         .args(["--https", &local(ports.tls).to_string()])
@@ -29,11 +32,12 @@ pub(super) fn start(start: &Start<'_>, mut ports: Ports) -> anyhow::Result<Runni
     std::fs::create_dir_all(&logs)?;
     let program = Program::start("gateway", &mut command, &logs, local(ports.http))?;
     let viewer = Viewer::watch(&format!("http://{}", local(admin)), start.watched)?;
-    Ok(Running { peer: Peer::Limen, program, ports, _viewer: Some(viewer) })
+    Ok(Running { peer: Peer::Limen, program, ports, viewer: Some(viewer) })
 }
 
 /// Somebody who watches the feed while the load runs.
 pub(super) struct Viewer {
+    client: AdminClient,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -43,18 +47,25 @@ impl Viewer {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let client = AdminClient::new(admin)?;
         let feed = runtime.block_on(async {
-            let patience = tokio::time::timeout(std::time::Duration::from_mins(1), async {
+            let patience = tokio::time::timeout(PATIENCE, async {
                 while !client.ready().await.unwrap_or(false) {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             });
-            patience.await.context("the gateway is not ready after 60 s")?;
+            patience.await.with_context(|| format!("the gateway is not ready after {PATIENCE:?}"))?;
             if watched { client.feed().await.map(Some).context("failed to watch the feed") } else { Ok(None) }
         })?;
         if let Some(mut feed) = feed {
             runtime.spawn(async move { while feed.next().await.is_some() {} });
         }
-        Ok(Viewer { runtime: Some(runtime) })
+        Ok(Viewer { client, runtime: Some(runtime) })
+    }
+}
+
+impl Viewer {
+    pub(super) fn generation(&self) -> anyhow::Result<u64> {
+        let runtime = self.runtime.as_ref().context("the viewer is gone")?;
+        Ok(runtime.block_on(self.client.status())?.generation)
     }
 }
 

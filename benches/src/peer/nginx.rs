@@ -55,5 +55,5 @@ http {{
     let mut command = Command::new("nginx");
     command.arg("-p").arg(start.folder).arg("-c").arg(file);
     let program = Program::start("nginx", &mut command, start.folder, local(http))?;
-    Ok(Running { peer: Peer::Nginx, program, ports, _viewer: None })
+    Ok(Running { peer: Peer::Nginx, program, ports, viewer: None })
 }
