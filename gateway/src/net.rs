@@ -6,5 +6,6 @@ pub mod deadline;
 pub mod http2;
 pub mod io;
 pub mod metered;
+mod spare;
 pub mod trust;
 pub mod wire;

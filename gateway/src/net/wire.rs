@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::deadline::{Deadline, Elapsed};
 use super::io::Io;
+use super::spare;
 use crate::http::fields::Fields;
 use crate::http::http1::chunked::{ChunkError, write_size};
 use crate::http::http1::decode::BodyDecoder;
@@ -29,7 +30,7 @@ pub struct Wire {
     io: Io,
     /// Read, not used yet.
     input: Vec<u8>,
-    /// To be sent, from `sent` on.
+    /// To be sent, from `sent` on. Without memory of its own when there is nothing.
     output: Vec<u8>,
     sent: usize,
     /// Bytes the kernel has taken and given.
@@ -95,10 +96,8 @@ impl Wire {
 
     /// Gives memory back before a time of idleness.
     pub fn shrink(&mut self) {
-        for buffer in [&mut self.input, &mut self.output] {
-            if buffer.is_empty() && buffer.capacity() > IDLE_MEMORY {
-                *buffer = Vec::new();
-            }
+        if self.input.is_empty() && self.input.capacity() > IDLE_MEMORY {
+            self.input = Vec::new();
         }
     }
 
@@ -191,6 +190,9 @@ impl Wire {
         if !self.has_unsent() {
             self.output.clear();
             self.sent = 0;
+            if self.output.capacity() == 0 {
+                self.output = spare::take();
+            }
         }
         &mut self.output
     }
@@ -299,8 +301,10 @@ impl Wire {
                 Poll::Pending => return Ok(()),
             }
         }
-        self.output.clear();
         self.sent = 0;
+        if self.output.capacity() > 0 {
+            spare::give(std::mem::take(&mut self.output));
+        }
         if matches!(self.io, Io::Tcp(_)) {
             return Ok(());
         }
