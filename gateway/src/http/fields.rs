@@ -81,7 +81,7 @@ impl Fields {
     }
 
     /// The lines in order.
-    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
         self.slots.iter().map(|slot| self.field(slot))
     }
 
@@ -153,6 +153,29 @@ impl Fields {
         slot.value_length = value.len() as u32;
         slot.canonical = false;
         self.remove_after(first + 1, id, &name);
+    }
+
+    /// Sets every line of another message, in its order. A name that comes twice there does so here.
+    pub fn set_all(&mut self, others: &Fields) {
+        if self.seen & others.seen != 0 {
+            for (at, field) in others.iter().enumerate() {
+                if others.slots[..at].iter().any(|earlier| others.is(earlier, field.id, &field)) {
+                    self.append(field, field.value);
+                } else {
+                    self.set(field, field.value);
+                }
+            }
+            return;
+        }
+        // No name is in both, so nothing has to be looked for.
+        let moved_by = self.buffer.len() as u32;
+        self.buffer.extend_from_slice(&others.buffer);
+        self.slots.extend(others.slots.iter().map(|slot| Slot {
+            name_start: slot.name_start + moved_by,
+            value_start: slot.value_start + moved_by,
+            ..*slot
+        }));
+        self.seen |= others.seen;
     }
 
     /// Removes all lines of that name. Says whether there were any.
@@ -320,6 +343,36 @@ mod tests {
         assert!(fields.remove("a"));
         assert!(!fields.remove("a"));
         assert_eq!(fields.len(), 2);
+    }
+
+    #[test]
+    fn lines_of_another_message_are_set_whether_names_are_in_both_or_not() {
+        let of = |all: &[(&str, &str)]| {
+            let mut fields = Fields::default();
+            for (name, value) in all {
+                fields.append(*name, value);
+            }
+            fields
+        };
+        let mut others = of(&[("X-A", "1"), ("Date", "2"), ("Set-Cookie", "a"), ("Set-Cookie", "b")]);
+        others.set("X-A", "3");
+        for (before, after) in [
+            (
+                of(&[("Server", "s")]),
+                &b"Server: s\r\nX-A: 3\r\nDate: 2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"[..],
+            ),
+            (
+                of(&[("x-a", "old"), ("X-B", "4"), ("set-cookie", "c")]),
+                b"x-a: 3\r\nX-B: 4\r\nset-cookie: a\r\nDate: 2\r\nSet-Cookie: b\r\n",
+            ),
+        ] {
+            let mut fields = before;
+            fields.set_all(&others);
+            let mut out = Vec::new();
+            fields.write_lines(&mut out, |_| true);
+            assert_eq!(out, after);
+            assert_eq!(fields.get(Name::Date), Some(&b"2"[..]));
+        }
     }
 
     #[test]

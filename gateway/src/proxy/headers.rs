@@ -210,9 +210,7 @@ pub fn add_gateway_lines(exchange: &mut Exchange, asked_upstream: bool) {
     let mut number = itoa::Buffer::new();
     let times = exchange.times;
     let fields = &mut exchange.response.fields;
-    for field in exchange.on_response.iter() {
-        fields.set(field, field.value);
-    }
+    fields.set_all(&exchange.on_response);
     if !fields.contains(Name::Server) || exchange.outcome.source != Source::Service {
         fields.set(Name::Server, PRODUCT);
     }
