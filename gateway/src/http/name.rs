@@ -14,8 +14,36 @@ macro_rules! names {
             pub fn as_str(self) -> &'static str {
                 match self { Name::Other => "", $(Name::$name => $text,)+ }
             }
+
+            /// The same in lower case.
+            pub fn lower_case(self) -> &'static str {
+                match self {
+                    Name::Other => "",
+                    $(Name::$name => {
+                        const LOWER: [u8; $text.len()] = lower_case($text);
+                        const { ascii(&LOWER) }
+                    })+
+                }
+            }
         }
     };
+}
+
+const fn lower_case<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
+    let mut lower = [0; LENGTH];
+    let mut at = 0;
+    while at < LENGTH {
+        lower[at] = text.as_bytes()[at].to_ascii_lowercase();
+        at += 1;
+    }
+    lower
+}
+
+const fn ascii(bytes: &'static [u8]) -> &'static str {
+    match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
 }
 
 names! {
@@ -135,6 +163,14 @@ impl NameSet {
         self.0 & (1 << name as u8) != 0
     }
 
+    /// Adds a name. Says whether it was new.
+    #[inline]
+    pub const fn insert(&mut self, name: Name) -> bool {
+        let before = self.0;
+        self.0 |= 1 << name as u8;
+        self.0 != before
+    }
+
     pub(super) const fn bits(self) -> u64 {
         self.0
     }
@@ -204,6 +240,7 @@ mod tests {
     fn every_known_name_is_recognised_in_any_case() {
         for (name, text) in Name::ALL {
             assert_eq!(Name::of(text.as_bytes()), *name);
+            assert_eq!(name.lower_case(), text.to_lowercase());
             assert_eq!(Name::of(text.to_lowercase().as_bytes()), *name);
             assert_eq!(Name::of(text.to_uppercase().as_bytes()), *name);
         }

@@ -164,17 +164,18 @@ impl Plugin for HttpLog {
 
 impl Clerk for EntryClerk {
     fn write(&self, record: &Exchange, paper: &mut Paper) {
-        let mut entry = Vec::with_capacity(2048);
-        log_entry::write(&mut entry, record, &mut self.entities.lock());
+        let draft = &mut paper.draft;
+        draft.clear();
+        log_entry::write(draft, record, &mut self.entities.lock());
         if let Some(fields) = &self.fields {
-            let (changed, failures) = fields.apply(record, entry);
-            entry = changed;
+            let (changed, failures) = fields.apply(record, std::mem::take(draft));
+            *draft = changed;
             paper.faults += failures.len() as u64;
             for (field, error) in failures {
                 tracing::warn!(plugin = %self.plugin, field, "custom field failed, the entry goes without it: {error}");
             }
         }
-        paper.entries.push(Bytes::from(entry));
+        paper.entries.push(Bytes::copy_from_slice(draft));
     }
 }
 

@@ -18,11 +18,18 @@ use super::json;
 use crate::exchange::{Matched, Record, Source, Try};
 use crate::http::address;
 use crate::http::fields::Field;
-use crate::http::name::Name;
+use crate::http::name::{Name, NameSet};
 use crate::http::query::{self, Argument};
 use crate::http::target::{host, resource};
 use crate::model::{Consumer, WORKSPACE};
 pub use entities::{Entities, as_in_kong};
+
+/// A key with its quotes and colon.
+macro_rules! key {
+    ($key:literal) => {
+        concat!("\"", $key, "\":")
+    };
+}
 
 /// Most header lines that an entry shows, as in Kong.
 const MOST_HEADERS: usize = 100;
@@ -31,8 +38,8 @@ const MOST_HEADERS: usize = 100;
 pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
     let mut entry = Object::begin(out);
     write_request(&mut entry, record);
-    entry.string("upstream_uri", &record.upstream_target);
-    entry.string("upstream_status", upstream_status(record).as_bytes());
+    entry.string(key!("upstream_uri"), &record.upstream_target);
+    write_upstream_status(entry.key(key!("upstream_status")), record);
     write_response(&mut entry, record);
     write_latencies(&mut entry, record);
     // A redirect to HTTPS leaves no trace of the route that asked for it.
@@ -41,20 +48,21 @@ pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
         write_matched(&mut entry, matched, &record.tries, entities);
     }
     if let Some(credential) = record.credential {
-        let mut entity = entry.object("authenticated_entity");
-        entity.id("id", credential);
+        let mut entity = entry.object(key!("authenticated_entity"));
+        entity.id(key!("id"), credential);
         entity.end();
     }
     if let Some(consumer) = &record.consumer {
-        write_consumer(entry.object("consumer"), consumer);
+        write_consumer(entry.object(key!("consumer")), consumer);
     }
-    entry.address("client_ip", record.client.address);
-    entry.number("started_at", record.times.started_us / 1_000);
-    entry.string("source", if record.outcome.source == Source::Service { b"upstream" } else { b"kong" });
-    entry.id("workspace", WORKSPACE);
-    entry.string("workspace_name", b"default");
+    entry.address(key!("client_ip"), record.client.address);
+    entry.number(key!("started_at"), record.times.started_us / 1_000);
+    entry
+        .string(key!("source"), if record.outcome.source == Source::Service { b"upstream" } else { b"kong" });
+    entry.id(key!("workspace"), WORKSPACE);
+    entry.string(key!("workspace_name"), b"default");
     if let Some(id) = &record.correlation_id {
-        entry.string("correlation_id", id.as_bytes());
+        entry.string(key!("correlation_id"), id.as_bytes());
     }
     write_trace_id(&mut entry, record);
     entry.end();
@@ -63,33 +71,33 @@ pub fn write(out: &mut Vec<u8>, record: &Record, entities: &mut Entities) {
 fn write_request(entry: &mut Object<'_>, record: &Record) {
     let uri = resource(&record.target);
     let scheme = if record.client.tls.is_some() { "https" } else { "http" };
-    let mut url =
-        format!("{scheme}://{}:{}", host(&record.target, &record.request.fields), record.client.local.port())
-            .into_bytes();
-    url.extend_from_slice(uri);
+    let mut port = itoa::Buffer::new();
+    let port = port.format(record.client.local.port());
+    let host = host(&record.target, &record.request.fields);
+    let url = [scheme.as_bytes(), b"://", host.as_bytes(), b":", port.as_bytes(), uri].concat();
     let method = record.request.method_bytes();
 
-    let mut request = entry.object("request");
-    request.string("id", record.id.as_bytes());
-    request.string("uri", uri);
-    request.string("url", &url);
-    request.string("method", if method.is_empty() { b"GET" } else { method });
-    write_query(request.key("querystring"), uri);
-    write_headers(request.key("headers"), record.request.fields.iter(), true);
-    request.number("size", record.times.request_bytes);
+    let mut request = entry.object(key!("request"));
+    request.string(key!("id"), record.id.as_bytes());
+    request.string(key!("uri"), uri);
+    request.string(key!("url"), &url);
+    request.string(key!("method"), if method.is_empty() { b"GET" } else { method });
+    write_query(request.key(key!("querystring")), uri);
+    write_headers(request.key(key!("headers")), record.request.fields.iter(), true);
+    request.number(key!("size"), record.times.request_bytes);
     if let Some(tls) = &record.client.tls {
-        let mut object = request.object("tls");
-        object.string("version", tls.version.as_bytes());
-        object.string("cipher", tls.cipher.as_bytes());
-        object.string("client_verify", b"NONE");
+        let mut object = request.object(key!("tls"));
+        object.string(key!("version"), tls.version.as_bytes());
+        object.string(key!("cipher"), tls.cipher.as_bytes());
+        object.string(key!("client_verify"), b"NONE");
         object.end();
     }
     request.end();
 }
 
 fn write_response(entry: &mut Object<'_>, record: &Record) {
-    let mut response = entry.object("response");
-    response.number("status", record.response.status);
+    let mut response = entry.object(key!("response"));
+    response.number(key!("status"), record.response.status);
     let mut number = itoa::Buffer::new();
     let length = record.sent.content_length.map(|length| number.format(length));
     let of_the_connection = [
@@ -100,8 +108,8 @@ fn write_response(entry: &mut Object<'_>, record: &Record) {
     let lines = of_the_connection.iter().filter_map(|(id, value)| {
         Some(Field { id: *id, name: id.as_str().as_bytes(), value: value.as_ref()?.as_bytes() })
     });
-    write_headers(response.key("headers"), lines.chain(record.response.fields.iter()), false);
-    response.number("size", record.times.response_bytes);
+    write_headers(response.key(key!("headers")), lines.chain(record.response.fields.iter()), false);
+    response.number(key!("size"), record.times.response_bytes);
     response.end();
 }
 
@@ -110,22 +118,22 @@ fn write_response(entry: &mut Object<'_>, record: &Record) {
 fn write_latencies(entry: &mut Object<'_>, record: &Record) {
     let times = &record.times;
     let own = times.forwarded_us.unwrap_or(times.answered_us) / 1_000;
-    let mut latencies = entry.object("latencies");
-    latencies.number("kong", own);
-    latencies.number("proxy", times.upstream_us.map_or(-1, |us| (us / 1_000) as i64));
-    latencies.number("request", times.total_us / 1_000);
-    latencies.number("receive", times.receive_us / 1_000);
+    let mut latencies = entry.object(key!("latencies"));
+    latencies.number(key!("kong"), own);
+    latencies.number(key!("proxy"), times.upstream_us.map_or(-1, |us| (us / 1_000) as i64));
+    latencies.number(key!("request"), times.total_us / 1_000);
+    latencies.number(key!("receive"), times.receive_us / 1_000);
     latencies.end();
 }
 
 fn write_matched(entry: &mut Object<'_>, matched: &Matched, tries: &[Try], entities: &mut Entities) {
     let route = entities.route(&matched.route);
-    entry.key("route").extend_from_slice(&route);
+    entry.key(key!("route")).extend_from_slice(&route);
     if let Some(service) = &matched.service {
         let service = entities.service(service);
-        entry.key("service").extend_from_slice(&service);
+        entry.key(key!("service")).extend_from_slice(&service);
     }
-    write_tries(entry.key("tries"), tries);
+    write_tries(entry.key(key!("tries")), tries);
 }
 
 fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
@@ -135,17 +143,17 @@ fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
             out.push(b',');
         }
         let mut object = Object::begin(out);
-        object.address("ip", attempt.address.ip());
-        object.number("port", attempt.address.port());
-        object.number("balancer_start", attempt.balancer_start_ns / 1_000_000);
-        object.number("balancer_start_ns", attempt.balancer_start_ns);
-        object.number("balancer_latency", attempt.balancer_ns / 1_000_000);
-        object.number("balancer_latency_ns", attempt.balancer_ns);
+        object.address(key!("ip"), attempt.address.ip());
+        object.number(key!("port"), attempt.address.port());
+        object.number(key!("balancer_start"), attempt.balancer_start_ns / 1_000_000);
+        object.number(key!("balancer_start_ns"), attempt.balancer_start_ns);
+        object.number(key!("balancer_latency"), attempt.balancer_ns / 1_000_000);
+        object.number(key!("balancer_latency_ns"), attempt.balancer_ns);
         if attempt.failed {
-            object.string("state", b"failed");
+            object.string(key!("state"), b"failed");
         }
         if let Some(code) = attempt.code {
-            object.number("code", code);
+            object.number(key!("code"), code);
         }
         object.end();
     }
@@ -154,27 +162,33 @@ fn write_tries(out: &mut Vec<u8>, tries: &[Try]) {
 
 /// The status of each attempt, `502, 200`. One without an answer shows what it would have been answered with;
 /// `-` when the client left before that was known.
-fn upstream_status(record: &Record) -> String {
-    let status = |attempt: &Try| {
-        let status = attempt.status.or(attempt.code).unwrap_or(record.response.status);
-        if status == 499 { "-".to_owned() } else { status.to_string() }
-    };
-    record.tries.iter().map(status).collect::<Vec<_>>().join(", ")
+fn write_upstream_status(out: &mut Vec<u8>, record: &Record) {
+    out.push(b'"');
+    for (at, attempt) in record.tries.iter().enumerate() {
+        if at > 0 {
+            out.extend_from_slice(b", ");
+        }
+        match attempt.status.or(attempt.code).unwrap_or(record.response.status) {
+            499 => out.push(b'-'),
+            status => out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes()),
+        }
+    }
+    out.push(b'"');
 }
 
 fn write_consumer(mut object: Object<'_>, consumer: &Consumer) {
-    object.id("id", consumer.id);
+    object.id(key!("id"), consumer.id);
     if let Some(username) = &consumer.username {
-        object.string("username", username.as_bytes());
+        object.string(key!("username"), username.as_bytes());
     }
     if let Some(custom_id) = &consumer.custom_id {
-        object.string("custom_id", custom_id.as_bytes());
+        object.string(key!("custom_id"), custom_id.as_bytes());
     }
     if let Some(tags) = &consumer.tags {
-        json::value(object.key("tags"), &json!(tags));
+        json::value(object.key(key!("tags")), &json!(tags));
     }
-    object.number("created_at", consumer.created_at);
-    object.number("updated_at", consumer.updated_at);
+    object.number(key!("created_at"), consumer.created_at);
+    object.number(key!("updated_at"), consumer.updated_at);
     object.end();
 }
 
@@ -184,11 +198,13 @@ fn write_trace_id(entry: &mut Object<'_>, record: &Record) {
     if told.is_empty() {
         return;
     }
-    let mut ids = entry.object("trace_id");
-    for (format, id) in told {
-        ids.plain(format, id);
+    let out = entry.key(key!("trace_id"));
+    for (at, (format, id)) in told.iter().enumerate() {
+        out.push(if at == 0 { b'{' } else { b',' });
+        // Neither needs an escape, and writing to a vector can't fail.
+        let _ = write!(out, "\"{format}\":\"{id}\"");
     }
-    ids.end();
+    out.push(b'}');
 }
 
 fn write_query(out: &mut Vec<u8>, uri: &[u8]) {
@@ -202,10 +218,15 @@ fn write_query(out: &mut Vec<u8>, uri: &[u8]) {
     write_grouped(out, &arguments, |a, b| a.name == b.name, name, value);
 }
 
-fn write_headers<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'a>>, redact: bool) {
-    let lines: SmallVec<[Field<'_>; 24]> = fields.take(MOST_HEADERS).collect();
-    let same = |a: &Field<'_>, b: &Field<'_>| a.id == b.id && a.name.eq_ignore_ascii_case(b.name);
+fn write_headers<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'a>> + Clone, redact: bool) {
+    let fields = fields.take(MOST_HEADERS);
     let name = |out: &mut Vec<u8>, field: &Field<'_>| {
+        let known = field.id.lower_case();
+        if !known.is_empty() {
+            out.push(b'"');
+            out.extend_from_slice(known.as_bytes());
+            return out.push(b'"');
+        }
         let start = out.len();
         json::string(out, field.name);
         // Escapes are lower-case anyway.
@@ -215,7 +236,28 @@ fn write_headers<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Field<'a>>,
         let secret = redact && matches!(field.id, Name::Authorization | Name::ProxyAuthorization);
         json::string(out, if secret { b"REDACTED" } else { field.value });
     };
-    write_grouped(out, &lines, same, name, value);
+    let mut seen = NameSet::of(&[]);
+    let same = |a: &Field<'_>, b: &Field<'_>| a.id == b.id && a.name.eq_ignore_ascii_case(b.name);
+    let repeats = |(at, field): (usize, Field<'a>)| {
+        let mut earlier = fields.clone().take(at);
+        !seen.insert(field.id) && (field.id != Name::Other || earlier.any(|earlier| same(&earlier, &field)))
+    };
+    if fields.clone().enumerate().any(repeats) {
+        let lines: SmallVec<[Field<'_>; 24]> = fields.collect();
+        return write_grouped(out, &lines, same, name, value);
+    }
+    // Nearly always no two lines have the same name.
+    let mut separator = b'{';
+    for field in fields {
+        out.push(std::mem::replace(&mut separator, b','));
+        name(out, &field);
+        out.push(b':');
+        value(out, &field);
+    }
+    if separator == b'{' {
+        out.push(b'{');
+    }
+    out.push(b'}');
 }
 
 /// An object of items in order of first mention; a name that comes more than once gets an array.
@@ -256,37 +298,27 @@ fn write_grouped<T>(
 /// An object under way.
 struct Object<'a> {
     out: &'a mut Vec<u8>,
-    empty: bool,
+    /// What comes before the next key.
+    separator: u8,
 }
 
 impl<'a> Object<'a> {
     fn begin(out: &'a mut Vec<u8>) -> Object<'a> {
-        out.push(b'{');
-        Object { out, empty: true }
+        Object { out, separator: b'{' }
     }
 
-    /// Writes a key; the value is to be appended to what this returns.
-    fn key(&mut self, key: &str) -> &mut Vec<u8> {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
+    /// Writes a key as [`key!`] gives it; the value is to be appended to what this returns.
+    fn key(&mut self, key: &'static str) -> &mut Vec<u8> {
+        self.out.push(std::mem::replace(&mut self.separator, b','));
         self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
         self.out
     }
 
-    fn string(&mut self, key: &str, value: &[u8]) {
+    fn string(&mut self, key: &'static str, value: &[u8]) {
         json::string(self.key(key), value);
     }
 
-    /// A string that is known to need no escapes.
-    fn plain(&mut self, key: &str, value: impl std::fmt::Display) {
-        // Writing to a vector can't fail.
-        let _ = write!(self.key(key), "\"{value}\"");
-    }
-
-    fn id(&mut self, key: &str, id: Uuid) {
+    fn id(&mut self, key: &'static str, id: Uuid) {
         let mut digits = Uuid::encode_buffer();
         let out = self.key(key);
         out.push(b'"');
@@ -294,22 +326,25 @@ impl<'a> Object<'a> {
         out.push(b'"');
     }
 
-    fn address(&mut self, key: &str, address: IpAddr) {
+    fn address(&mut self, key: &'static str, address: IpAddr) {
         let out = self.key(key);
         out.push(b'"');
         address::write(out, address);
         out.push(b'"');
     }
 
-    fn number(&mut self, key: &str, value: impl itoa::Integer) {
+    fn number(&mut self, key: &'static str, value: impl itoa::Integer) {
         self.key(key).extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
-    fn object(&mut self, key: &str) -> Object<'_> {
+    fn object(&mut self, key: &'static str) -> Object<'_> {
         Object::begin(self.key(key))
     }
 
     fn end(self) {
+        if self.separator == b'{' {
+            self.out.push(b'{');
+        }
         self.out.push(b'}');
     }
 }

@@ -57,6 +57,8 @@ pub trait Clerk: Send + Sync {
 #[derive(Debug, Default)]
 pub struct Paper {
     pub entries: Vec<Bytes>,
+    /// Where an entry can be made before it is as long as it gets. Its memory is used again.
+    pub draft: Vec<u8>,
     /// Parts of entries that could not be made.
     pub faults: u64,
 }
@@ -93,13 +95,16 @@ struct Desk {
 #[derive(Default)]
 struct Inbox {
     letters: Vec<Letter>,
-    /// Entries that they will become.
+    /// Records in them.
+    records: usize,
+    /// Entries that those will become.
     entries: u64,
 }
 
+/// Records of one sender: its count of owners, which all threads write to, changes once for all of them.
 struct Letter {
-    record: Arc<Record>,
     sender: Arc<Sender>,
+    records: Vec<Arc<Record>>,
 }
 
 #[derive(Default)]
@@ -206,13 +211,17 @@ impl Sender {
     /// sleeps.
     pub fn submit(self: &Arc<Self>, record: &Arc<Record>, entries: u64) {
         let mut inbox = self.desk.inboxes[own_inbox()].lock();
-        if inbox.letters.len() >= INBOX {
+        if inbox.records >= INBOX {
             drop(inbox);
             self.desk.totals.accepted(entries);
             return self.desk.totals.lose(Loss::Full, entries);
         }
-        inbox.letters.push(Letter { record: record.clone(), sender: self.clone() });
+        inbox.records += 1;
         inbox.entries += entries;
+        match inbox.letters.iter_mut().find(|letter| Arc::ptr_eq(&letter.sender, self)) {
+            Some(letter) => letter.records.push(record.clone()),
+            None => inbox.letters.push(Letter { sender: self.clone(), records: vec![record.clone()] }),
+        }
         drop(inbox);
         if self.desk.asleep.load(Ordering::SeqCst) && self.desk.asleep.swap(false, Ordering::SeqCst) {
             self.desk.woken.notify_one();
@@ -274,27 +283,28 @@ impl Desk {
     /// Writes what is in the inboxes. Says whether there was anything.
     async fn write_all(&self) -> bool {
         let mut any = false;
+        let mut paper = Paper::default();
         for inbox in &self.inboxes {
             let Inbox { letters, .. } = std::mem::take(&mut *inbox.lock());
             any |= !letters.is_empty();
-            for stretch in letters.chunks(STRETCH) {
-                for letter in stretch {
-                    self.write_one(letter);
+            for Letter { sender, records } in letters {
+                for stretch in records.chunks(STRETCH) {
+                    for record in stretch {
+                        self.write_one(&sender, record, &mut paper);
+                    }
+                    tokio::task::yield_now().await;
                 }
-                tokio::task::yield_now().await;
             }
         }
         any
     }
 
-    fn write_one(&self, letter: &Letter) {
-        let Sender { owner, queue, clerk, .. } = &*letter.sender;
-        let mut paper = Paper::default();
-        clerk.write(&letter.record, &mut paper);
+    fn write_one(&self, sender: &Sender, record: &Record, paper: &mut Paper) {
+        sender.clerk.write(record, paper);
         self.totals.accepted(paper.entries.len() as u64);
-        self.totals.parts_failed(paper.faults);
-        for entry in paper.entries {
-            queue.push(*owner, entry, &self.runtime);
+        self.totals.parts_failed(std::mem::take(&mut paper.faults));
+        for entry in paper.entries.drain(..) {
+            sender.queue.push(sender.owner, entry, &self.runtime);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What routes and services look like in a log, kept as text: they change with the configuration only, and an
 //! entry shows both in full.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::HashMap;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Entities {
 
 impl<T> Default for Texts<T> {
     fn default() -> Self {
-        Texts { kept: HashMap::new(), sweep_at: 256 }
+        Texts { kept: HashMap::default(), sweep_at: 256 }
     }
 }
 

@@ -136,9 +136,9 @@ impl Post {
 }
 
 impl Deliver for Post {
-    fn pack(&self, entries: &[Bytes]) -> Bytes {
+    fn pack(&self, entries: &[&[u8]]) -> Bytes {
         match (&self.packing, entries) {
-            (Packing::Single, [entry]) => entry.clone(),
+            (Packing::Single, [entry]) => Bytes::copy_from_slice(entry),
             (Packing::Single | Packing::List, entries) => list(entries),
             (Packing::Otlp(envelope), spans) => envelope.around(spans).into(),
         }
@@ -149,7 +149,7 @@ impl Deliver for Post {
     }
 }
 
-fn list(entries: &[Bytes]) -> Bytes {
+fn list(entries: &[&[u8]]) -> Bytes {
     let length = entries.iter().map(|entry| entry.len() + 1).sum::<usize>() + 1;
     let mut list = Vec::with_capacity(length);
     for entry in entries {

@@ -57,7 +57,7 @@ pub struct Limits {
 /// Where batches go.
 pub(super) trait Deliver: Send + Sync {
     /// Makes one message of a batch.
-    fn pack(&self, entries: &[Bytes]) -> Bytes;
+    fn pack(&self, entries: &[&[u8]]) -> Bytes;
 
     /// Sends it. The error says what happened, for a person.
     fn deliver(&self, message: Bytes) -> BoxFuture<'_, Result<(), String>>;
@@ -370,7 +370,7 @@ impl Queue {
     }
 
     fn pack(&self, batch: &[Waiting]) -> Bytes {
-        let texts: Vec<Bytes> = batch.iter().map(|entry| entry.text.clone()).collect();
+        let texts: Vec<&[u8]> = batch.iter().map(|entry| &*entry.text).collect();
         self.deliver.pack(&texts)
     }
 

@@ -24,7 +24,7 @@ struct BinState {
 }
 
 impl Deliver for Bin {
-    fn pack(&self, entries: &[Bytes]) -> Bytes {
+    fn pack(&self, entries: &[&[u8]]) -> Bytes {
         entries.join(&b' ').into()
     }
 
