@@ -1,8 +1,9 @@
 //! A listening socket, its connections, and how they end. HTTP/1.1 and
 //! cleartext HTTP/2 share the port; which it is, the first bytes tell.
 //!
-//! Stopping is graceful: no new connections, idle ones close, exchanges under
-//! way finish, and what is left at the deadline is cut off and counted.
+//! Stopping is graceful: connections that are made already get their first
+//! answer, idle ones close, exchanges under way finish, and what is left at the
+//! deadline is cut off and counted.
 //! A client that leaves ends its exchange, so that nothing waits out a delay
 //! for nobody; one that closes only its half counts as leaving. Deliberately
 //! absent are time limits on clients: like Go's server in the article, an echo
@@ -37,6 +38,10 @@ const LARGEST_HEADER: usize = 1 << 20;
 
 /// How long accepting pauses when the system has nothing left to accept with.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection that has brought no request yet is waited for when the server stops, as in Go: its request
+/// may be on the way.
+const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
 /// Answers requests. An error closes the connection, or resets the HTTP/2 stream.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -96,7 +101,8 @@ impl Server {
             cut_off: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        tokio::spawn(accept(listener, Arc::new(handler), lifetime.clone()));
+        // Tracked, so that what it accepts last is waited for too.
+        lifetime.tasks.spawn(accept(listener, Arc::new(handler), lifetime.clone()));
         Ok(Self { address, lifetime })
     }
 
@@ -135,22 +141,33 @@ impl ListenError {
 
 async fn accept<H: Handler>(listener: TcpListener, handler: Arc<H>, lifetime: Lifetime) {
     let mut numbers = 1..;
+    let mut begin = |stream, from| {
+        if let Some(number) = numbers.next() {
+            let connection = converse(stream, from, number, handler.clone(), lifetime.clone());
+            lifetime.tasks.spawn(lifetime.cut_off.clone().run_until_cancelled_owned(connection));
+        }
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = lifetime.stopping.cancelled() => return,
+            () = lifetime.stopping.cancelled() => break,
         };
-        match (accepted, numbers.next()) {
-            (Ok((stream, from)), Some(number)) => {
-                let connection = converse(stream, from, number, handler.clone(), lifetime.clone());
-                lifetime.tasks.spawn(lifetime.cut_off.clone().run_until_cancelled_owned(connection));
-            }
-            (Err(error), _) if of_one_connection(&error) => {}
-            (Err(error), _) => {
+        match accepted {
+            Ok((stream, from)) => begin(stream, from),
+            Err(error) if of_one_connection(&error) => {}
+            Err(error) => {
                 eprintln!("failed to accept a connection: {error}; trying again");
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
             }
-            (Ok(_), None) => return,
+        }
+    }
+    // The system has made these already: to their clients it looks as if they were accepted.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, from)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            begin(stream, from);
         }
     }
 }
@@ -171,7 +188,10 @@ async fn converse<H: Handler>(
     let requests = AtomicU64::new(1);
     let client_address = from.to_string();
     let stopping = lifetime.stopping.clone();
+    let used = CancellationToken::new();
+    let first = used.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        first.cancel();
         let origin = Origin {
             connection: Connection {
                 number,
@@ -191,8 +211,14 @@ async fn converse<H: Handler>(
     // How a connection ends is its client's affair, or was asked for.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = stopping.cancelled() => {}
     }
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = used.cancelled() => {}
+        () = tokio::time::sleep(FIRST_REQUEST) => {}
+    }
+    connection.as_mut().graceful_shutdown();
     let _ = connection.await;
 }
 

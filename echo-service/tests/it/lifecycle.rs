@@ -20,7 +20,6 @@ fn settings(drain: Duration) -> EchoSettings {
 async fn what_is_under_way_when_it_stops_is_finished() {
     let echo = serve(settings(Duration::from_secs(20))).await.unwrap();
     let address = echo.address();
-    let _unused = TcpStream::connect(address).await.unwrap();
     let mut idle = Client::connect(address).await;
     idle.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
     idle.answer("GET").await;
@@ -35,6 +34,36 @@ async fn what_is_under_way_when_it_stops_is_finished() {
     let body = String::from_utf8(upload.chunks().await).unwrap();
     assert!(body.contains("5\r\nhello\r\n0\r\n\r\none says OK at "), "{body}");
     assert_eq!(within("end", stopping).await.unwrap(), Stopped::Drained);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_made_gets_its_first_answer() {
+    let echo = serve(settings(Duration::from_secs(20))).await.unwrap();
+    let mut accepted = Client::connect(echo.address()).await;
+    let mut early = Client::connect(echo.address()).await;
+    early.send("GET /early HTTP/1.1\r\nHost: h\r\n").await;
+    // This one waits in the system's queue: the server gets no turn before it is asked to stop.
+    let queued = std::net::TcpStream::connect(echo.address()).unwrap();
+
+    let stopping = tokio::spawn(echo.stop());
+    accepted.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    accepted.answer("GET").await;
+    assert_eq!(accepted.rest().await, b"", "the first answer is the last one");
+    early.send("\r\n").await;
+    early.answer("GET").await;
+    queued.set_nonblocking(true).unwrap();
+    let mut queued = Client::over(TcpStream::from_std(queued).unwrap());
+    queued.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    queued.answer("GET").await;
+    assert_eq!(within("end", stopping).await.unwrap(), Stopped::Drained);
+}
+
+#[tokio::test]
+async fn a_connection_that_stays_unused_holds_nothing_up() {
+    let echo = serve(settings(Duration::from_hours(1))).await.unwrap();
+    let mut unused = Client::connect(echo.address()).await;
+    assert_eq!(within("end", echo.stop()).await, Stopped::Drained);
+    assert_eq!(unused.rest().await, b"");
 }
 
 #[tokio::test]
