@@ -2,23 +2,26 @@
 //! client. Each runs as a pod would: without rights, with nothing it could write to. Skipped with a word where there is no
 //! Docker, or no images.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use harness::expect::eventually::eventually;
 use harness::http_client::{Outgoing, Target, once};
+use testcontainers::core::{IntoContainerPort, Mount};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
-const CONFINED: [&str; 5] = ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
 const OBJECTS: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: one, namespace: echo}
-spec: {type: ExternalName, externalName: echo-one, ports: [{name: http, port: 8080}]}
+spec: {type: ExternalName, externalName: NETWORK-one, ports: [{name: http, port: 8080}]}
 ---
 apiVersion: v1
 kind: Service
 metadata: {name: two, namespace: echo}
-spec: {type: ExternalName, externalName: echo-two, ports: [{name: http, port: 8080}]}
+spec: {type: ExternalName, externalName: NETWORK-two, ports: [{name: http, port: 8080}]}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -38,40 +41,26 @@ fn docker(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-/// A network and what is on it; all of it goes when this is dropped.
-struct Network {
-    name: String,
-    containers: Vec<String>,
-}
-
-impl Network {
-    fn new() -> Network {
-        let name = format!("limen-test-{:08x}", fastrand::u32(..));
-        docker(&["network", "create", &name]).unwrap();
-        Network { name, containers: Vec::new() }
+/// A container on a network, confined as a pod's would be.
+async fn run(
+    image: GenericImage,
+    network: &str,
+    name: &str,
+    arguments: &[&str],
+    objects: Option<&Path>,
+) -> ContainerAsync<GenericImage> {
+    let mut container = image
+        .with_network(network)
+        .with_container_name(format!("{network}-{name}"))
+        .with_hostname(name)
+        .with_cmd(arguments.iter().copied())
+        .with_readonly_rootfs(true)
+        .with_cap_drop("ALL")
+        .with_security_opt("no-new-privileges");
+    if let Some(objects) = objects {
+        container = container.with_mount(Mount::bind_mount(objects.display().to_string(), "/objects"));
     }
-
-    fn run(&mut self, alias: &str, settings: &[&str], image: &str, arguments: &[&str]) -> String {
-        let name = format!("{}-{alias}", self.name);
-        let mut all =
-            vec!["run", "--detach", "--name", &name, "--network", &self.name, "--network-alias", alias];
-        all.extend(CONFINED);
-        all.extend(settings);
-        all.push(image);
-        all.extend(arguments);
-        docker(&all).unwrap();
-        self.containers.push(name.clone());
-        name
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for container in &self.containers {
-            let _ = docker(&["rm", "--force", container]);
-        }
-        let _ = docker(&["network", "rm", &self.name]);
-    }
+    container.start().await.unwrap()
 }
 
 #[tokio::test]
@@ -88,19 +77,23 @@ async fn the_images_serve_each_other_on_a_network() {
         );
     }
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("objects.yaml"), OBJECTS).unwrap();
     // Temporary folders are their owner's alone, who the gateway is not.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder.path(), open).unwrap();
-    let mut network = Network::new();
-    network.run("echo-one", &[], images[1], &["8080", "one"]);
-    network.run("echo-two", &[], images[1], &["8080", "two"]);
-    let mount = format!("{}:/objects:ro", folder.path().display());
-    let settings = ["--publish", "127.0.0.1::8000", "--volume", &mount];
-    let gateway =
-        network.run("gateway", &settings, images[0], &["run", "--objects", "/objects", "--http", "8000"]);
-    let published = docker(&["port", &gateway, "8000/tcp"]).unwrap();
-    let to = published.lines().find_map(|line| line.parse().ok()).unwrap();
+    let network = format!("limen-test-{:08x}", fastrand::u32(..));
+    let image = |name: &str| {
+        let (name, tag) = name.split_once(':').unwrap();
+        GenericImage::new(name, tag)
+    };
+    let objects = OBJECTS.replace("NETWORK", &network);
+    std::fs::write(folder.path().join("objects.yaml"), objects).unwrap();
+    let one = run(image(images[1]), &network, "one", &["8080", "one"], None).await;
+    let two = run(image(images[1]), &network, "two", &["8080", "two"], None).await;
+    let gateway = image(images[0]).with_exposed_port(8000.tcp());
+    let arguments = ["run", "--objects", "/objects", "--http", "8000"];
+    let gateway = run(gateway, &network, "gateway", &arguments, Some(folder.path())).await;
+    let port = gateway.get_host_port_ipv4(8000.tcp()).await.unwrap();
+    let to = (std::net::Ipv4Addr::LOCALHOST, port).into();
     let target = Target { to, from: None, tls: None, http2: false };
     for (path, words) in [("/", "one says OK"), ("/v2", "two says OK")] {
         let outgoing = Outgoing {
@@ -119,7 +112,10 @@ async fn the_images_serve_each_other_on_a_network() {
                 Err(format!("{} {text}", answer.status))
             }
         });
-        let logs = || docker(&["logs", &gateway]).unwrap_or_else(|error| error);
+        let logs = || docker(&["logs", gateway.id()]).unwrap_or_else(|error| error);
         served.await.unwrap_or_else(|missed| panic!("{missed}\n{}", logs()));
+    }
+    for container in [gateway, one, two] {
+        container.rm().await.unwrap();
     }
 }
