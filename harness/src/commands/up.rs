@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Failed, down, print};
 use crate::cli::UpArgs;
+use crate::environment::stack;
 use crate::environment::up::{State, Up, is_claimed};
 use crate::project;
 use crate::run_folder::RunFolder;
@@ -91,8 +92,10 @@ fn usage(state: &State) -> String {
     let kubeconfig = state.kubeconfig.display();
     let http = state.http;
     let url = if http.port() == 80 { format!("http://{}", http.ip()) } else { format!("http://{http}") };
-    let jaeger =
-        state.jaeger.as_ref().map(|jaeger| format!("traces      {jaeger}/api/traces?service=kong\n"));
+    let jaeger = state
+        .jaeger
+        .as_ref()
+        .map(|jaeger| format!("traces      {jaeger}/api/traces?service={}\n", stack::GATEWAY));
     let jaeger = jaeger.unwrap_or_default();
     format!(
         "gateway     {url}\n\

@@ -153,7 +153,7 @@ fn images(programs: &Programs, spans: &str) -> Images {
     let mut images = Images::default();
     images.insert("http-echo", program(&programs.echo_service, "http-echo"));
     images.insert("limen/echo-service", program(&programs.echo_service, "echo-service"));
-    images.insert("limen/gateway", program(&programs.gateway, "kong"));
+    images.insert("limen/gateway", program(&programs.gateway, stack::GATEWAY));
     images
 }
 

@@ -27,6 +27,8 @@ pub const HTTP_PORT: u16 = 80;
 pub const HTTPS_PORT: u16 = 443;
 /// Of every gateway pod.
 pub const ADMIN_PORT: u16 = 8001;
+/// What the chart calls everything of the gateway, also its spans: under this name Kiali looks for them.
+pub const GATEWAY: &str = "kong-istio-kong";
 /// As in the article's `helm install`.
 const RELEASE: &str = "kong-istio";
 /// How long pods of a cluster may take: images may have to be fetched.
@@ -37,7 +39,7 @@ const FOLDERS: [&str; 2] = ["manifests/crds", "manifests/gateway"];
 
 /// The gateway's Deployment.
 pub fn gateway() -> ObjectName {
-    name("Deployment", NAMESPACE, "kong-istio-kong")
+    name("Deployment", NAMESPACE, GATEWAY)
 }
 
 /// The Service that clients use.

@@ -375,6 +375,17 @@ async fn a_cluster_of_the_users_is_left_as_it_was() {
         "{told}"
     );
     assert_eq!(everything(&kubeconfig).await, before);
+    match which::which("helm") {
+        Err(_) => eprintln!("skipped: helm is not in PATH, so the gateway came without it"),
+        Ok(helm) => {
+            std::os::unix::fs::symlink(helm, machine.path("bin/helm")).unwrap();
+            let (code, told) =
+                machine.harness(&["scenarios", "article/routing", "--env", "kubeconfig", "--no-mesh"]);
+            assert!(code == Some(0) && told.contains("by helm from charts/gateway"), "{told}");
+            assert_eq!(everything(&kubeconfig).await, before);
+            std::fs::remove_file(machine.path("bin/helm")).unwrap();
+        }
+    }
     machine.is_clean();
     let (code, told) =
         machine.harness(&["scenarios", "article/routing", "--env", "kubeconfig", "--context", "nowhere"]);

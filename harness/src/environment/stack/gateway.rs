@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{FOLDERS, Ground, NAMESPACE, RELEASE, gateway, istio, proxy_service, rolled_out};
+use super::{FOLDERS, GATEWAY, Ground, NAMESPACE, RELEASE, gateway, istio, proxy_service, rolled_out};
 use crate::cluster::Cluster;
 use crate::cluster::changes::Change;
 use crate::cluster::facts::{must_get, pods_of};
@@ -14,7 +14,7 @@ use crate::environment::images::gateway_name;
 use crate::environment::maker::{NODE_HTTP, NODE_HTTPS};
 use crate::manifest::{self, Object};
 use crate::process::{Call, Caller};
-use crate::versions::GATEWAY;
+use crate::versions::GATEWAY as GATEWAY_IMAGE;
 
 const HELM: Duration = Duration::from_mins(8);
 /// Where spans go.
@@ -63,9 +63,12 @@ async fn by_chart(ground: &Ground<'_>) -> Result<(), String> {
     ground.changes.note(Change::Release { namespace: NAMESPACE.to_owned(), name: RELEASE.to_owned() })?;
     let mut helm = Call::new("helm upgrade --install").arg(RELEASE);
     helm = helm.arg(ground.root.join("charts/gateway").display().to_string());
-    helm = helm.args(["--namespace", NAMESPACE, "--skip-crds", "--wait", "--timeout", "6m"]);
+    // Without `--wait`: that would also wait for a load balancer, which not every cluster has.
+    helm = helm.args(["--namespace", NAMESPACE, "--skip-crds", "--timeout", "6m"]);
     for (value, set) in values(ground) {
-        helm = helm.arg("--set").arg(format!("{value}={set}"));
+        // A tag such as `1.0` is no number.
+        let flag = if value.starts_with("image.") { "--set-string" } else { "--set" };
+        helm = helm.arg(flag).arg(format!("{value}={set}"));
     }
     helm = helm.arg("--kubeconfig").arg(ground.kubeconfig.display().to_string());
     if let Err(error) = ground.caller.done(helm.within(HELM)).await {
@@ -82,7 +85,7 @@ async fn by_chart(ground: &Ground<'_>) -> Result<(), String> {
 /// Values of the chart.
 fn values(ground: &Ground<'_>) -> Vec<(&'static str, String)> {
     let mut values = vec![("shutdown.delay", "1".to_owned())];
-    let image = ground.versions.image(GATEWAY).unwrap_or_else(gateway_name);
+    let image = ground.versions.image(GATEWAY_IMAGE).unwrap_or_else(gateway_name);
     let (repository, rest) = split_image(&image);
     values.push(("image.repository", repository.to_owned()));
     if let Some((key, value)) = rest {
@@ -120,7 +123,7 @@ fn adapt(ground: &Ground<'_>, object: &mut Object) -> Result<(), String> {
             object.value().pointer("/spec/template/spec/containers/0/env").cloned().unwrap_or(json!([]));
         let ours = [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", COLLECTOR),
-            ("OTEL_SERVICE_NAME", "kong-istio-kong"),
+            ("OTEL_SERVICE_NAME", GATEWAY),
             ("OTEL_TRACES_SAMPLER_ARG", "1"),
         ];
         if let Value::Array(variables) = &mut variables {
