@@ -21,7 +21,7 @@ pub enum Command {
     #[command(after_help = "Exit codes: 0 stopped on request, 1 failed while running, 2 wrong arguments, \
                             3 an address or the configuration can't be used at start.")]
     Run(Box<RunArgs>),
-    /// Judge a declarative file, or a directory of Kubernetes objects, without serving it.
+    /// Judge a declarative file, or Kubernetes objects in a file or a directory, without serving them.
     #[command(after_help = "Exit codes: 0 everything is valid, 1 something is not.")]
     Check(CheckArgs),
     /// Ask an address whether it serves: for health checks of containers, and for tests of an installation.
@@ -33,8 +33,11 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// A file in Kong's declarative format, or a directory of Kubernetes objects in YAML.
+    /// A file in Kong's declarative format, or a file or directory of Kubernetes objects in YAML.
     pub path: PathBuf,
+    /// Class of the objects to judge.
+    #[arg(long, env = "CONTROLLER_INGRESS_CLASS", default_value = "kong", value_name = "NAME")]
+    pub ingress_class: String,
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             print_line(&format!("limen {}", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
-        Command::Check(args) => match check::path(&args.path) {
+        Command::Check(args) => match check::judge(&args) {
             Ok(summary) => {
                 print_line(&summary);
                 ExitCode::SUCCESS

@@ -47,6 +47,12 @@ pub fn open(path: &Path) -> Result<(Directory, Feed), DirectoryError> {
     Ok((Directory { path: path.to_owned(), changes }, feed))
 }
 
+/// Everything in a folder, or in one file, as it is now.
+pub fn read(path: &Path) -> Result<Vec<Change>, DirectoryError> {
+    std::fs::metadata(path).map_err(|cause| DirectoryError::Unreadable { path: path.to_owned(), cause })?;
+    Ok(Content::new(path.to_owned()).look())
+}
+
 impl Directory {
     /// Sends all objects, then whatever changes.
     pub async fn run(self, stop: CancellationToken) {

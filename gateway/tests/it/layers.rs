@@ -67,7 +67,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "translate",
         ],
     ),
-    ("check", &["control"]),
+    ("check", &["args", "control", "model", "source", "store", "translate"]),
     ("probe", &["upstream"]),
 ];
 

@@ -223,9 +223,38 @@ async fn what_cannot_start_says_why_and_what_to_do() {
     let (code, said) = outcome(&["run", "--config", &file, "--http", "nonsense"]).await;
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("--http nonsense") && said.contains("0.0.0.0:"), "{said}");
+}
 
+#[tokio::test]
+async fn a_configuration_is_judged_without_serving_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = config(&folder, EMPTY);
+    assert_eq!(outcome(&["check", &good]).await, (0, String::new()));
+    let bad = config(&folder, "_format_version: \"3.0\"\nservices: [{nmae: x, host: h}]\n");
     let (code, said) = outcome(&["check", &bad]).await;
-    assert_eq!(code, 1, "{said}");
+    assert!(code == 1 && said.contains("nmae"), "{said}");
+
+    let objects = tempfile::tempdir().unwrap();
+    let plugin = |name: &str, limit: &str| {
+        let file = objects.path().join(format!("{name}.yaml"));
+        let text = format!(
+            "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {{name: {name}, namespace: a}}\n\
+             plugin: rate-limiting\nconfig: {{{limit}}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let good = plugin("good", "minute: 5");
+    let all = objects.path().to_str().unwrap();
+    assert_eq!(outcome(&["check", all]).await, (0, String::new()));
+    let bad = plugin("bad", "minute: -5");
+    assert_eq!(outcome(&["check", &good]).await.0, 0);
+    for path in [all, &bad] {
+        let (code, said) = outcome(&["check", path]).await;
+        assert!(code == 1 && said.contains("KongPlugin a/bad: ") && said.contains("config.minute"), "{said}");
+    }
+    let (code, said) = outcome(&["check", "/nowhere"]).await;
+    assert!(code == 1 && said.contains("failed to read /nowhere"), "{said}");
 }
 
 /// Starts the program and waits until it listens.

@@ -255,6 +255,10 @@ fn stamp(object: &mut Object, version: u64, generation: i64) {
 
 /// Files with objects, in the order of their names. Hidden ones and editors' copies are not read.
 fn find(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> io::Result<()> {
+    if folder.is_file() {
+        out.push(folder.to_owned());
+        return Ok(());
+    }
     let mut names: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
     names.sort_by_key(fs::DirEntry::file_name);
     for entry in names {
