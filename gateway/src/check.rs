@@ -54,7 +54,9 @@ fn summary(path: &Path, model: &Model) -> String {
 }
 
 fn report(path: &Path, problems: &[Problem]) -> String {
-    let mut report = format!("{}: {} problems", path.display(), problems.len());
+    let count =
+        if problems.len() == 1 { "1 problem".to_owned() } else { format!("{} problems", problems.len()) };
+    let mut report = format!("{}: {count}", path.display());
     for Problem { origin, field, message, effect, .. } in problems {
         let field = if field.is_empty() { String::new() } else { format!("{field}: ") };
         let _ = write!(report, "\n{origin}: {field}{message}\n  effect: {effect}");

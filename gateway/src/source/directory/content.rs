@@ -219,7 +219,10 @@ impl Content {
     }
 
     fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(&self.root).unwrap_or(path).display().to_string()
+        match path.strip_prefix(&self.root) {
+            Ok(below) if !below.as_os_str().is_empty() => below.display().to_string(),
+            _ => path.display().to_string(),
+        }
     }
 }
 
@@ -253,7 +256,8 @@ fn stamp(object: &mut Object, version: u64, generation: i64) {
     });
 }
 
-/// Files with objects, in the order of their names. Hidden ones and editors' copies are not read.
+/// Files with objects, in the order of their names. Hidden ones and editors' copies are not read. Instead of a folder it
+/// may be one file.
 fn find(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> io::Result<()> {
     if folder.is_file() {
         out.push(folder.to_owned());
