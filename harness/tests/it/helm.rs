@@ -14,6 +14,7 @@ use harness::expect::eventually::eventually;
 use harness::http_client::{Outgoing, Target, once};
 use harness::manifest;
 use harness::scenario::values::ObjectName;
+use local_cluster::node::port_map::PortMap;
 use local_cluster::node::{Images, Keeper, Program};
 use local_cluster::{LocalCluster, NodeOptions, Options};
 use serde_json::Value;
@@ -113,6 +114,17 @@ impl Machine {
         said.into_owned()
     }
 
+    /// The chart's own test asks the Service at the port that it names. Where that is another one of this machine, since
+    /// not everybody may listen below 1024, it can't find it.
+    async fn test(&self) {
+        let service = must_get(&*self.api, &stack::proxy_service()).await.unwrap();
+        if PortMap::of(&service).outside(80) != 80 {
+            eprintln!("skipped: helm test: this user may not listen at port 80");
+            return;
+        }
+        assert!(self.helm(&format!("test {RELEASE}")).await.contains("Phase:          Succeeded"));
+    }
+
     /// The article's echo, and the way to it.
     async fn put_application(&self) {
         for file in ["echo-service.yaml", "ingress.yaml"] {
@@ -190,7 +202,7 @@ async fn a_release_comes_serves_changes_and_goes() {
     let install =
         format!("install {RELEASE} charts/gateway --create-namespace --set shutdown.delay=1 --wait");
     assert!(machine.helm(&install).await.contains("STATUS: deployed"));
-    assert!(machine.helm(&format!("test {RELEASE}")).await.contains("Phase:          Succeeded"));
+    machine.test().await;
     machine.put_application().await;
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -211,7 +223,7 @@ async fn a_release_comes_serves_changes_and_goes() {
     let states: Vec<&Value> =
         history.as_array().unwrap().iter().map(|revision| &revision["status"]).collect();
     assert_eq!(states, ["superseded", "superseded", "deployed"]);
-    assert!(machine.helm(&format!("test {RELEASE}")).await.contains("Phase:          Succeeded"));
+    machine.test().await;
 
     machine.helm(&format!("uninstall {RELEASE} --wait")).await;
     // Pods have their grace.
